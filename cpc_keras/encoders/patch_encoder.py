@@ -1,0 +1,84 @@
+"""From a name or a model to a checked patch encoder."""
+
+import functools
+
+import keras
+
+from cpc_keras.encoders.resnet_v2 import resnet_v2
+
+PATCH_ENCODERS = {
+    "tiny": functools.partial(resnet_v2, widths=(16, 32, 64), blocks=(1, 1, 1)),
+    "small": functools.partial(resnet_v2, widths=(32, 64, 128), blocks=(1, 1, 1)),
+}
+
+
+def patch_encoder(
+    encoder: str | keras.Model, *, patch_shape: tuple[int, int, int], normalization: str = "group"
+) -> keras.Model:
+    """Return the patch encoder that a name stands for, or check the one that was given.
+
+    | name | widths | parameters (8x8x3) | FLOPs a patch (8x8) |
+    |---|---|---|---|
+    | `"tiny"` | 16, 32, 64 | 78 thousand | 1.5 million |
+    | `"small"` | 32, 64, 128 | 308 thousand | 6.1 million |
+
+    Args:
+        encoder: a name of `PATCH_ENCODERS`, or any `keras.Model` from patches
+            `[batch, *patch_shape]`, pixels in [0, 255], to codes `[batch, d]` or maps
+            `[batch, h, w, d]`, which are averaged.
+        patch_shape: `(height, width, channels)` of a patch.
+        normalization: for the named encoders: "group", "layer" or "none".
+
+    Returns:
+        `keras.Model` from patches to codes `[batch, d]`.
+
+    Raises:
+        ValueError: unknown name, a model whose input or output does not fit, or trainable batch
+            normalisation.
+
+    Example:
+        >>> patch_encoder("tiny", patch_shape=(8, 8, 1)).output_shape
+        (None, 64)
+    """
+    if isinstance(encoder, str):
+        if encoder not in PATCH_ENCODERS:
+            raise ValueError(
+                f"patch_encoder must be one of {sorted(PATCH_ENCODERS)} or a keras.Model. "
+                f"Received: {encoder!r}."
+            )
+        return PATCH_ENCODERS[encoder](patch_shape, normalization=normalization)
+    if not isinstance(encoder, keras.Model):
+        raise ValueError(
+            "patch_encoder must be a name or a keras.Model from patches to codes. "
+            f"Received: {encoder!r} of type {type(encoder).__name__}."
+        )
+    _refuse_batch_normalization(encoder)
+    patches = keras.Input(patch_shape, name="patches")
+    try:
+        codes = encoder(patches)
+    except Exception as error:
+        raise ValueError(
+            f"The patch encoder {encoder.name!r} does not take patches of shape {patch_shape}: "
+            f"{error}"
+        ) from error
+    rank = len(getattr(codes, "shape", ()))
+    if rank not in (2, 4):
+        raise ValueError(
+            f"The patch encoder {encoder.name!r} must return codes [batch, d] or maps "
+            f"[batch, h, w, d]. Received: {getattr(codes, 'shape', codes)}."
+        )
+    if rank == 2:
+        return encoder
+    codes = keras.layers.GlobalAveragePooling2D()(codes)
+    return keras.Model(patches, codes, name="patch_encoder")
+
+
+def _refuse_batch_normalization(encoder):
+    for layer in encoder._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            raise ValueError(
+                f"The patch encoder {encoder.name!r} holds trainable batch normalisation "
+                f"({layer.name!r}). Its statistics span all patches of a batch, so that a "
+                "prediction could see its target. Use group or layer normalisation, or freeze it: "
+                f"{layer.name}.trainable = False."
+            )

@@ -1,0 +1,102 @@
+"""Checks on images before they are trained on."""
+
+import warnings
+
+import numpy as np
+
+
+def check_images(
+    data, image_shape: tuple[int, int, int], *, batch_size: int = 32, smallest_batch: int = 1
+) -> None:
+    """Refuse what cannot be images of the model's shape; warn of a suspicious value range.
+
+    Arrays and `tf.data.Dataset`s are looked at (of a dataset one batch is drawn); anything else,
+    such as a generator, which a look would use up, passes.
+
+    Args:
+        data: array `[n, height, width, channels]`, or a batched dataset of images,
+            `(image, label)` pairs or dicts with the key "image".
+        image_shape: `(height, width, channels)` that is expected.
+        batch_size: of the batches that will be cut from an array.
+        smallest_batch: least number of images in a batch.
+
+    Raises:
+        ValueError: wrong rank, shape or dtype, an unbatched dataset, or batches too small.
+    """
+    if isinstance(data, dict):
+        data = data.get("image")
+    if hasattr(data, "element_spec") and hasattr(data, "take"):
+        images = _first_batch(data, image_shape)
+        num_images = None
+    elif hasattr(data, "shape") and hasattr(data, "dtype"):
+        images, num_images = data, data.shape[0] if len(data.shape) else 0
+    else:
+        return
+    shape = tuple(images.shape)
+    if len(shape) != 4:
+        hint = ""
+        if len(shape) == 3:
+            hint = " A channel axis may be missing (grey images: images[..., None])."
+            if shape == tuple(image_shape):
+                hint = " For a single image add a batch axis: images[None]."
+        raise ValueError(
+            "Expected images [batch, height, width, channels] of shape "
+            f"(batch, {', '.join(map(str, image_shape))}). Received shape {shape}.{hint}"
+        )
+    if shape[1:] != tuple(image_shape):
+        hint = "Resize or convert the images, or build the model with image_shape="
+        raise ValueError(
+            f"Expected images of shape {tuple(image_shape)}. Received {shape[1:]}. "
+            f"{hint}{shape[1:]}."
+        )
+    dtype = np.dtype(getattr(images.dtype, "as_numpy_dtype", None) or str(images.dtype))
+    if dtype.kind not in "uif" and dtype.name != "bfloat16":
+        raise ValueError(
+            f"Expected images of an integer or float type in [0, 255]. Received {dtype.name}."
+        )
+    _check_batch_size(num_images, len(images), batch_size, smallest_batch)
+    _warn_of_range(np.asarray(images[:256], "float32"))
+
+
+def _first_batch(dataset, image_shape):
+    def images_of(element):
+        if isinstance(element, dict):
+            if "image" not in element:
+                raise ValueError(
+                    f'Expected dataset elements with the key "image". Received the keys '
+                    f"{sorted(element)}."
+                )
+            return element["image"]
+        return element[0] if isinstance(element, tuple | list) else element
+
+    rank = images_of(dataset.element_spec).shape.rank
+    if rank == len(image_shape):
+        raise ValueError(
+            "Expected a dataset of batches [batch, height, width, channels]. Received single "
+            "images: batch it, for example dataset.batch(64)."
+        )
+    for element in dataset.take(1):
+        return images_of(element)
+    raise ValueError("The dataset is empty. Expected at least one batch of images.")
+
+
+def _check_batch_size(num_images, num_seen, batch_size, smallest_batch):
+    if num_images == 0:
+        raise ValueError("Expected at least one image. Received an empty array.")
+    size = num_seen if num_images is None else min(num_images, batch_size)
+    if size < smallest_batch:
+        raise ValueError(
+            f"A batch of {size} leaves a single candidate, and there is nothing to tell it from. "
+            f"Use batches of at least {smallest_batch} images, or another kind of candidates."
+        )
+
+
+def _warn_of_range(images):
+    low, high = float(images.min()), float(images.max())
+    if low < 0 or 0 < high <= 1:
+        looks = "[0, 1]" if low >= 0 else f"[{low:.3g}, {high:.3g}]"
+        warnings.warn(
+            f"The image values look like {looks}, but [0, 255] is expected: scaling happens inside "
+            "the model. Pass the pixels as they are (for [0, 1]: images * 255).",
+            stacklevel=4,
+        )

@@ -1,0 +1,383 @@
+"""Contrastive predictive coding as one Keras model."""
+
+import os
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from cpc_keras.augmentations import RandomChannelDrop, RandomShift
+from cpc_keras.encoders import image_encoder
+from cpc_keras.encoders import patch_encoder as checked_patch_encoder
+from cpc_keras.layers import MaskedContext, OffsetPrediction, PatchGrid
+from cpc_keras.losses import InfoNCE
+from cpc_keras.models.check_images import check_images
+from cpc_keras.ops import DIRECTIONS, grid_shape, rotate_grid
+
+
+@keras.saving.register_keras_serializable("cpc_keras")
+class CPCModel(keras.Model):
+    """Learns image features without labels by contrastive predictive coding.
+
+    An image is cut into a grid of overlapping patches; each is encoded alone; a masked context
+    network summarises the rows above; and from the context of row r the patch in row r + offset is
+    told from other patches (InfoNCE), in up to four directions (van den Oord et al. 2018,
+    arXiv:1807.03748; Henaff et al. 2019, arXiv:1905.09272). Train it as any Keras model, on images
+    alone; then use `encoder`.
+
+    `fit` and `evaluate` take images `[batch, height, width, channels]`, uint8 or float in [0, 255],
+    as an array or a batched `tf.data.Dataset`, bare, as `(image, label)` pairs or as dicts with the
+    key "image". Labels are ignored. They log `loss` (the mean over all directions and offsets of
+    the mean InfoNCE, nats), `accuracy` (share of predictions that rank the true patch first, ties
+    count as wrong) and `mutual_information` (ln N - loss, nats).
+
+    Attributes:
+        encoder: functional `keras.Model`, images to features, of stock layers alone.
+        patch_encoder: `keras.Model`, patches to codes.
+        context_network: the `MaskedContext` layer that all directions share.
+        info_nce: the `InfoNCE` loss.
+        image_shape: `(height, width, channels)`.
+        grid: rows and columns of patches.
+
+    Args:
+        image_shape: `(height, width, channels)`; sides must give a whole grid of patches.
+        patch_encoder: a name (`"tiny"`, `"small"`) or any `keras.Model` from patches
+            `[batch, patch_size, patch_size, channels]`, pixels in [0, 255], to codes.
+        patch_size: side of a patch, in pixels.
+        patch_stride: step between patches, in pixels.
+        offsets: how many rows (columns) ahead to predict. An offset whose patches share pixels with
+            the patch they are predicted from, `offset * patch_stride < patch_size`, is refused.
+        directions: any of "down", "up", "left", "right": where the predicted patch lies.
+        target_dim: length of the projected codes that are compared. CPC v2: 64.
+        candidates: which patches of the batch are told from the true one; see `InfoNCE`.
+        num_negatives: with `candidates="sampled"`: how many.
+        scale: factor on the scores. CPC v2: 0.1.
+        context_blocks: residual blocks of the context network. CPC v2: 5.
+        context_filters: channels inside them. CPC v2: 256.
+        normalization: of the named encoders: "group" (one group), "layer" or "none".
+        pooling: how codes become features: "mean", "max" or a coarse grid such as "3x3".
+        patch_augmentation: layer applied to each patch alone in training, `"default"` (shift by up
+            to a sixteenth of the patch, at least 1 pixel, and colour dropping) or `None`.
+        image_augmentation: layer applied to whole images in training, before they are cut.
+        allow_overlap: accept offsets that share pixels with their context.
+        seed: integer, for what the default augmentation and the sampled candidates draw.
+
+    Raises:
+        ValueError: sides that give no whole grid, a grid too small for the offsets, overlapping
+            offsets, unknown names, a patch encoder that does not fit or normalises over the batch.
+
+    Example:
+        >>> model = CPCModel((32, 32, 3), patch_encoder="tiny")
+        >>> model.compile(optimizer=keras.optimizers.AdamW(1e-3))
+        >>> _ = model.fit(np.random.randint(0, 256, (64, 32, 32, 3), "uint8"), verbose=0)
+        >>> model.encoder.predict(np.zeros((2, 32, 32, 3)), verbose=0).shape
+        (2, 64)
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        patch_encoder: str | keras.Model = "small",
+        patch_size: int = 8,
+        patch_stride: int = 4,
+        offsets: Sequence[int] = (2, 3, 4),
+        directions: Sequence[str] = DIRECTIONS,
+        target_dim: int = 64,
+        candidates: str = "all",
+        num_negatives: int | None = None,
+        scale: float = 0.1,
+        context_blocks: int = 3,
+        context_filters: int = 128,
+        normalization: str = "group",
+        pooling: str = "mean",
+        patch_augmentation: str | keras.layers.Layer | None = "default",
+        image_augmentation: keras.layers.Layer | None = None,
+        allow_overlap: bool = False,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_shape = _checked_image_shape(image_shape)
+        self.grid = grid_shape(
+            self.image_shape[:2], patch_size=patch_size, patch_stride=patch_stride
+        )
+        offsets, directions = tuple(offsets), tuple(directions)
+        _check_directions(directions)
+        _check_offsets(offsets, directions, self.grid, patch_size, patch_stride, allow_overlap)
+        self._config = {
+            "image_shape": self.image_shape,
+            "patch_encoder": patch_encoder,
+            "patch_size": patch_size,
+            "patch_stride": patch_stride,
+            "offsets": offsets,
+            "directions": directions,
+            "target_dim": target_dim,
+            "candidates": candidates,
+            "num_negatives": num_negatives,
+            "scale": scale,
+            "context_blocks": context_blocks,
+            "context_filters": context_filters,
+            "normalization": normalization,
+            "pooling": pooling,
+            "patch_augmentation": patch_augmentation,
+            "image_augmentation": image_augmentation,
+            "allow_overlap": allow_overlap,
+            "seed": seed,
+        }
+        self.patch_encoder = checked_patch_encoder(
+            patch_encoder,
+            patch_shape=(patch_size, patch_size, self.image_shape[-1]),
+            normalization=normalization,
+        )
+        self.encoder = self.image_encoder(self.image_shape)
+        self.context_network = MaskedContext(
+            context_blocks, filters=context_filters, name="context_network"
+        )
+        self.info_nce = InfoNCE(
+            scale, candidates=candidates, num_negatives=num_negatives, seed=seed
+        )
+        self.network = self._build_network(patch_augmentation, image_augmentation)
+        self.accuracy_metric = keras.metrics.Mean(name="accuracy")
+        self.mutual_information_metric = keras.metrics.Mean(name="mutual_information")
+        self.built = True
+
+    def _build_network(self, patch_augmentation, image_augmentation):
+        config = self._config
+        size, stride = config["patch_size"], config["patch_stride"]
+        if patch_augmentation == "default":
+            patch_augmentation = _default_patch_augmentation(
+                size, self.image_shape[-1], config["seed"]
+            )
+        images = keras.Input(self.image_shape, dtype="float32", name="images")
+        x = images if image_augmentation is None else image_augmentation(images)
+        patches = PatchGrid(size, stride, name="patch_grid")(x)
+        # Patches go into the batch axis: each is augmented and encoded alone.
+        patches = ops.reshape(patches, (-1, *patches.shape[3:]))
+        if patch_augmentation is not None:
+            patches = patch_augmentation(patches)
+        codes = self.patch_encoder(patches)
+        codes = ops.reshape(codes, (-1, *self.grid, codes.shape[-1]))
+        outputs = {"targets": keras.layers.Dense(config["target_dim"], name="targets")(codes)}
+        for direction in config["directions"]:
+            contexts = self.context_network(rotate_grid(codes, direction))
+            predict = OffsetPrediction(
+                config["offsets"], target_dim=config["target_dim"], name=f"predict_{direction}"
+            )
+            for offset, prediction in zip(config["offsets"], predict(contexts), strict=True):
+                outputs[f"{direction}_{offset}"] = prediction
+        return keras.Model(images, outputs, name="network")
+
+    def image_encoder(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        pooling: str | None = None,
+        return_grid: bool = False,
+    ) -> keras.Model:
+        """Build the encoder for another image size, with the same weights.
+
+        Args:
+            image_shape: `(height, width, channels)`.
+            pooling: as in the constructor, whose choice is the default.
+            return_grid: also return the grid of codes, as in `{"features", "codes"}`.
+
+        Returns:
+            Functional `keras.Model`, images to features.
+        """
+        return image_encoder(
+            self.patch_encoder,
+            image_shape=_checked_image_shape(image_shape),
+            patch_size=self._config["patch_size"],
+            patch_stride=self._config["patch_stride"],
+            pooling=pooling or self._config["pooling"],
+            return_grid=return_grid,
+        )
+
+    def call(self, inputs, training=False):
+        """Return targets and predictions of a batch of images.
+
+        Args:
+            inputs: images, or a dict that holds them under "image".
+            training: whether augmentations are on.
+
+        Returns:
+            Dict: "targets" `[batch, rows, columns, target_dim]`, and for each direction and offset
+            "down_2" and so on: predictions, in the frame that is rotated so that the direction
+            points down (`ops.rotate_grid`), `[batch, rows - offset, columns, target_dim]`.
+        """
+        images = inputs["image"] if isinstance(inputs, dict) else inputs
+        return self.network(images, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the mean InfoNCE over all directions and offsets; labels are ignored."""
+        losses, hits, information = [], [], []
+        for direction in self._config["directions"]:
+            targets = rotate_grid(y_pred["targets"], direction)
+            for offset in self._config["offsets"]:
+                term = self.info_nce.contrast(targets, y_pred[f"{direction}_{offset}"])
+                losses.append(ops.mean(term.loss))
+                hits.append(ops.mean(term.correct))
+                information.append(ops.mean(term.log_num_candidates - term.loss))
+        batch = ops.shape(y_pred["targets"])[0]
+        self.accuracy_metric.update_state(_mean(hits), sample_weight=batch)
+        self.mutual_information_metric.update_state(_mean(information), sample_weight=batch)
+        return _mean(losses)
+
+    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+        """Train on images; arguments and result are those of `keras.Model.fit`.
+
+        Raises:
+            ValueError: images of the wrong rank, shape or type, or batches of a single image where
+                that leaves one candidate.
+        """
+        self._check_data(x, batch_size)
+        return super().fit(x, y, batch_size=batch_size, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
+        """Measure loss, accuracy and mutual information; as `keras.Model.evaluate`."""
+        self._check_data(x, batch_size)
+        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    def _check_data(self, data, batch_size):
+        smallest_batch = 2 if self._config["candidates"] == "same_position" else 1
+        check_images(
+            data, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
+        )
+
+    def summary(self, **kwargs):
+        """Print the layers of the pre-training network; arguments as in `keras.Model.summary`."""
+        self.network.summary(**kwargs)
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature=None,
+        *,
+        overwrite: bool = False,
+        **kwargs,
+    ) -> None:
+        """Write the encoder, and what is needed to train on, as one directory.
+
+        The directory opens with `tf.keras.models.load_model`, `tf.saved_model.load` and
+        `keras.layers.TFSMLayer` where this package is not installed, and with
+        `CPCModel.from_preset`. It appears whole or not at all.
+
+        Args:
+            filepath: directory to write; its parents are made.
+            format: "tf_saved_model" writes that directory; any other format of
+                `keras.Model.export` ("onnx", ...) writes the encoder alone in that format.
+            verbose: whether to print what was written.
+            input_signature: replaces the signature of the `serve` endpoint, as in Keras.
+            overwrite: whether an artifact of the same path may be replaced.
+            **kwargs: further arguments of `keras.Model.export`.
+
+        Raises:
+            FileExistsError: something is there and `overwrite` is not set.
+        """
+        if format != "tf_saved_model":
+            self.encoder.export(
+                filepath, format, verbose=verbose, input_signature=input_signature, **kwargs
+            )
+            return
+        from cpc_keras.export import write_artifact
+
+        write_artifact(
+            self,
+            filepath,
+            overwrite=overwrite,
+            input_signature=input_signature,
+            verbose=bool(verbose),
+            **kwargs,
+        )
+
+    @classmethod
+    def from_preset(cls, preset: str | os.PathLike) -> "CPCModel":
+        """Load a pre-training model from an exported directory or by a preset's name.
+
+        Args:
+            preset: directory written by `export`, or the name of a shipped preset.
+
+        Returns:
+            The model, with all weights, ready to train on or to use.
+
+        Raises:
+            ValueError: no such directory or name; the shipped names are listed.
+        """
+        from cpc_keras.presets import load_preset
+
+        return load_preset(preset, cls)
+
+    def get_config(self):
+        """Return the constructor's arguments, layers and models serialised."""
+        config = {**super().get_config(), **self._config}
+        for name in ("patch_encoder", "patch_augmentation", "image_augmentation"):
+            if isinstance(config[name], keras.layers.Layer):
+                config[name] = keras.saving.serialize_keras_object(config[name])
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuild a model from `get_config`."""
+        config = dict(config)
+        for name in ("patch_encoder", "patch_augmentation", "image_augmentation"):
+            if isinstance(config.get(name), dict):
+                config[name] = keras.saving.deserialize_keras_object(
+                    config[name], custom_objects=custom_objects
+                )
+        return cls(**config)
+
+
+def _mean(terms):
+    return sum(terms) / len(terms)
+
+
+def _default_patch_augmentation(patch_size, channels, seed):
+    # CPC v1 sub-crops 60 of 64 pixels: shifts of a sixteenth.
+    shift = RandomShift(max(1, patch_size // 16), seed=seed)
+    drop = RandomChannelDrop(seed=seed)
+    return keras.Sequential([shift, drop] if channels > 1 else [shift], name="patch_augmentation")
+
+
+def _checked_image_shape(image_shape):
+    shape = tuple(image_shape)
+    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(
+            "image_shape must be (height, width, channels), three positive whole numbers. "
+            f"Received: {image_shape!r}."
+        )
+    return shape
+
+
+def _check_directions(directions):
+    if not directions or len(set(directions)) < len(directions) or set(directions) - {*DIRECTIONS}:
+        raise ValueError(
+            f"directions must be one or more of {DIRECTIONS}, each once. Received: {directions!r}."
+        )
+
+
+def _check_offsets(offsets, directions, grid, patch_size, patch_stride, allow_overlap):
+    if not offsets or not all(isinstance(k, int) and k > 0 for k in offsets):
+        raise ValueError(
+            f"offsets must be one or more whole numbers of rows >= 1. Received: {offsets!r}."
+        )
+    smallest = -(-patch_size // patch_stride)
+    if min(offsets) < smallest and not allow_overlap:
+        shared = patch_size - min(offsets) * patch_stride
+        raise ValueError(
+            f"CPCModel: offset {min(offsets)} with patch_size={patch_size} and "
+            f"patch_stride={patch_stride} lets a prediction see {shared} pixel rows of its target. "
+            f"Use offsets >= {smallest}, or pass allow_overlap=True."
+        )
+    for sides, name, count in (
+        ({"down", "up"}, "rows", grid[0]),
+        ({"left", "right"}, "columns", grid[1]),
+    ):
+        if sides & set(directions) and count <= max(offsets):
+            raise ValueError(
+                f"CPCModel: a grid of {grid[0]}x{grid[1]} patches leaves no {name} to predict at "
+                f"offset {max(offsets)}. Use offsets below {count}, larger images or a smaller "
+                "patch_stride."
+            )
