@@ -33,8 +33,9 @@ class RandomChannelDrop(keras.layers.Layer):
         if not 0 <= rate <= 1:
             raise ValueError(f"rate must be in [0, 1]. Received: {rate!r}.")
         self.rate = rate
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        is_generator = isinstance(seed, keras.random.SeedGenerator)
+        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
+        self.seed = self.seed_generator.get_config()["seed"]
 
     def call(self, inputs, training=False):
         """Drop the colour of some images."""
@@ -44,7 +45,8 @@ class RandomChannelDrop(keras.layers.Layer):
         batch = ops.shape(inputs)[0]
         kept = keras.random.randint((batch,), 0, channels, seed=self.seed_generator)
         mask = ops.cast(ops.one_hot(kept, channels), inputs.dtype)[:, None, None, :]
-        single = ops.sum(inputs * mask, axis=-1, keepdims=True)
+        # Sums of small integers widen: back to the dtype of the pixels.
+        single = ops.cast(ops.sum(inputs * mask, axis=-1, keepdims=True), inputs.dtype)
         drop = keras.random.uniform((batch, 1, 1, 1), seed=self.seed_generator) < self.rate
         return ops.where(drop, single, inputs)
 

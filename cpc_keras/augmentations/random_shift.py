@@ -33,8 +33,9 @@ class RandomShift(keras.layers.Layer):
         if not isinstance(max_shift, int) or max_shift < 0:
             raise ValueError(f"max_shift must be a whole number >= 0. Received: {max_shift!r}.")
         self.max_shift = max_shift
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        is_generator = isinstance(seed, keras.random.SeedGenerator)
+        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
+        self.seed = self.seed_generator.get_config()["seed"]
 
     def call(self, inputs, training=False):
         """Shift the images."""

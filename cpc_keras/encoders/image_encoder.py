@@ -1,6 +1,7 @@
 """A patch encoder put to work on whole images."""
 
 import re
+from collections.abc import Callable
 
 import keras
 from keras import layers
@@ -16,6 +17,7 @@ def image_encoder(
     patch_size: int,
     patch_stride: int,
     pooling: str = "mean",
+    summarize: Callable | None = None,
     return_grid: bool = False,
     name: str = "encoder",
 ) -> keras.Model:
@@ -32,12 +34,14 @@ def image_encoder(
         pooling: how the grid of codes becomes features: "mean" (CPC v1) or "max" over all
             positions, `d` features; or a coarse grid of means such as "3x3" (rows x columns), which
             keeps where something was, `rows * columns * d` features.
-        return_grid: also return the grid of codes.
+        summarize: function of stock layers from the grid of codes to the grid that is pooled, for
+            example to contexts; by default the codes themselves.
+        return_grid: also return the grid that is pooled.
         name: name of the model.
 
     Returns:
         `keras.Model` from images `[batch, height, width, channels]`, uint8 or float in [0, 255], to
-        features `[batch, features]`; with `return_grid` to a dict of `features` and `codes`
+        features `[batch, features]`; with `return_grid` to a dict of `features` and `grid`
         `[batch, rows, columns, d]`.
 
     Raises:
@@ -55,10 +59,11 @@ def image_encoder(
     patches = keras.ops.reshape(patches, (-1, patch_size, patch_size, image_shape[-1]))
     codes = patch_encoder(patches)
     codes = keras.ops.reshape(codes, (-1, rows, columns, codes.shape[-1]))
-    features = pool_codes(codes, pooling)
+    grid = codes if summarize is None else summarize(codes)
+    features = pool_codes(grid, pooling)
     # Features leave in float32 whatever the encoder computed in.
     features = layers.Activation("linear", dtype="float32", name="features")(features)
-    outputs = {"features": features, "codes": codes} if return_grid else features
+    outputs = {"features": features, "grid": grid} if return_grid else features
     return keras.Model(images, outputs, name=name)
 
 

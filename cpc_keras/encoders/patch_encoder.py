@@ -19,8 +19,8 @@ def patch_encoder(
 
     | name | widths | parameters (8x8x3) | FLOPs a patch (8x8) |
     |---|---|---|---|
-    | `"tiny"` | 16, 32, 64 | 78 thousand | 1.5 million |
-    | `"small"` | 32, 64, 128 | 308 thousand | 6.1 million |
+    | `"tiny"` | 16, 32, 64 | 77 thousand | 1.5 million |
+    | `"small"` | 32, 64, 128 | 307 thousand | 6.1 million |
 
     Args:
         encoder: a name of `PATCH_ENCODERS`, or any `keras.Model` from patches
@@ -52,7 +52,6 @@ def patch_encoder(
             "patch_encoder must be a name or a keras.Model from patches to codes. "
             f"Received: {encoder!r} of type {type(encoder).__name__}."
         )
-    _refuse_batch_normalization(encoder)
     patches = keras.Input(patch_shape, name="patches")
     try:
         codes = encoder(patches)
@@ -61,6 +60,7 @@ def patch_encoder(
             f"The patch encoder {encoder.name!r} does not take patches of shape {patch_shape}: "
             f"{error}"
         ) from error
+    _refuse_batch_normalization(encoder)  # now that it is built and all its layers exist
     rank = len(getattr(codes, "shape", ()))
     if rank not in (2, 4):
         raise ValueError(

@@ -45,7 +45,8 @@ class MaskedContext(layers.Layer):
 
         def block(index):
             name = f"block_{index}"
-            shapes = [input_shape, (*input_shape[:-1], self.filters)]
+            # Rows and columns stay open: the rows of zeros let even a single row pass.
+            shapes = [(None, None, None, n) for n in (dim, self.filters)]
             parts = [
                 layers.Conv2D(self.filters, 1, activation="relu", name=f"{name}_in"),
                 layers.Conv2D(self.filters, (1, 3), padding="same", name=f"{name}_row"),

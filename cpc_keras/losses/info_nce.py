@@ -81,10 +81,10 @@ class InfoNCE(keras.losses.Loss):
         self.scale = scale
         self.candidates = candidates
         self.num_negatives = num_negatives
-        self.seed = seed
+        is_generator = isinstance(seed, keras.random.SeedGenerator)
+        self.seed = seed.get_config()["seed"] if is_generator else seed
         self.seed_generator = None
         if candidates == "sampled":
-            is_generator = isinstance(seed, keras.random.SeedGenerator)
             self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
 
     def call(self, y_true, y_pred):
@@ -112,7 +112,8 @@ class InfoNCE(keras.losses.Loss):
                 "rows."
             )
         per_image = {"same_position": 1, "same_row": columns}.get(self.candidates, rows * columns)
-        if targets.shape[0] is not None and targets.shape[0] * per_image == 1:
+        alone = per_image == 1 or self.candidates == "other_images"
+        if targets.shape[0] == 1 and alone:
             raise ValueError(
                 f'With candidates="{self.candidates}" a batch of 1 image leaves one candidate, '
                 "and there is nothing to tell it from. Use a larger batch."
@@ -136,11 +137,15 @@ class InfoNCE(keras.losses.Loss):
     def _one_to_one(self, predictions, positives, equation):
         # Predictions and candidates of one group belong together in order: the diagonal is true.
         logits = self.scale * ops.einsum(equation, predictions, positives)
-        return info_nce(logits, ops.arange(ops.shape(logits)[-1]))
+        rounding = self._rounding(predictions, positives)
+        if equation == POSITION_SCORES:  # [batch, h, W] to the order of the scores
+            rounding = ops.transpose(rounding, (1, 2, 0))
+        return info_nce(logits, ops.arange(ops.shape(logits)[-1]), rounding=rounding)
 
     def _all(self, targets, predictions, positives):
         logits = self.scale * ops.matmul(_flat(predictions), ops.transpose(_flat(targets)))
-        return info_nce(logits, _positions(targets, predictions))
+        rounding = self._rounding(_flat(predictions), _flat(positives))
+        return info_nce(logits, _positions(targets, predictions), rounding=rounding)
 
     def _other_images(self, targets, predictions, positives):
         index = _positions(targets, predictions)
@@ -149,7 +154,8 @@ class InfoNCE(keras.losses.Loss):
         same_image = ops.equal(candidate // per_image, index[:, None] // per_image)
         logits = self.scale * ops.matmul(_flat(predictions), ops.transpose(_flat(targets)))
         excluded = ops.logical_and(same_image, ops.not_equal(candidate, index[:, None]))
-        return info_nce(logits, index, excluded=excluded)
+        rounding = self._rounding(_flat(predictions), _flat(positives))
+        return info_nce(logits, index, excluded=excluded, rounding=rounding)
 
     def _sampled(self, targets, predictions, positives):
         index = _positions(targets, predictions)
@@ -165,7 +171,14 @@ class InfoNCE(keras.losses.Loss):
             self.scale * ops.concatenate([positive_scores, scores], axis=-1),
             0,
             excluded=ops.concatenate([ops.zeros_like(own[:, :1]), own], axis=-1),
+            rounding=self._rounding(predictions, _flat(positives)),
         )
+
+    def _rounding(self, predictions, positives):
+        # Products of equal vectors differ by rounding (the positive may be a sum of its own, or lie
+        # at the edge of a block): without this, collapsed codes would win by chance.
+        size = ops.norm(predictions, axis=-1) * ops.norm(positives, axis=-1)
+        return 1e-6 * abs(self.scale) * size
 
     def get_config(self):
         """Return the constructor's arguments."""

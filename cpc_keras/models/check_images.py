@@ -2,6 +2,7 @@
 
 import warnings
 
+import keras
 import numpy as np
 
 
@@ -24,7 +25,7 @@ def check_images(
         ValueError: wrong rank, shape or dtype, an unbatched dataset, or batches too small.
     """
     if isinstance(data, dict):
-        data = data.get("image")
+        data = _images_of(data)
     if hasattr(data, "element_spec") and hasattr(data, "take"):
         images = _first_batch(data, image_shape)
         num_images = None
@@ -49,45 +50,51 @@ def check_images(
             f"Expected images of shape {tuple(image_shape)}. Received {shape[1:]}. "
             f"{hint}{shape[1:]}."
         )
-    dtype = np.dtype(getattr(images.dtype, "as_numpy_dtype", None) or str(images.dtype))
-    if dtype.kind not in "uif" and dtype.name != "bfloat16":
+    # TensorFlow's and PyTorch's dtypes print as "<dtype: 'uint8'>" and "torch.uint8".
+    dtype = getattr(images.dtype, "name", None) or str(images.dtype).removeprefix("torch.")
+    if not dtype.startswith(("uint", "int", "float", "bfloat16")):
         raise ValueError(
-            f"Expected images of an integer or float type in [0, 255]. Received {dtype.name}."
+            f"Expected images of an integer or float type in [0, 255]. Received {dtype}."
         )
     _check_batch_size(num_images, len(images), batch_size, smallest_batch)
-    _warn_of_range(np.asarray(images[:256], "float32"))
+    _warn_of_range(np.asarray(keras.ops.convert_to_numpy(images[:256]), "float32"))
+
+
+def _images_of(element):
+    while isinstance(element, tuple | list):
+        element = element[0]
+    if not isinstance(element, dict):
+        return element
+    if "image" not in element:
+        raise ValueError(
+            f'Expected images under the key "image". Received the keys {sorted(element)}.'
+        )
+    return element["image"]
 
 
 def _first_batch(dataset, image_shape):
-    def images_of(element):
-        if isinstance(element, dict):
-            if "image" not in element:
-                raise ValueError(
-                    f'Expected dataset elements with the key "image". Received the keys '
-                    f"{sorted(element)}."
-                )
-            return element["image"]
-        return element[0] if isinstance(element, tuple | list) else element
-
-    rank = images_of(dataset.element_spec).shape.rank
+    rank = _images_of(dataset.element_spec).shape.rank
     if rank == len(image_shape):
         raise ValueError(
             "Expected a dataset of batches [batch, height, width, channels]. Received single "
             "images: batch it, for example dataset.batch(64)."
         )
     for element in dataset.take(1):
-        return images_of(element)
+        return _images_of(element)
     raise ValueError("The dataset is empty. Expected at least one batch of images.")
 
 
 def _check_batch_size(num_images, num_seen, batch_size, smallest_batch):
     if num_images == 0:
         raise ValueError("Expected at least one image. Received an empty array.")
-    size = num_seen if num_images is None else min(num_images, batch_size)
+    size = num_seen
+    if num_images is not None:  # the last batch of an array holds what is left
+        size = num_images % batch_size or batch_size
     if size < smallest_batch:
         raise ValueError(
             f"A batch of {size} leaves a single candidate, and there is nothing to tell it from. "
-            f"Use batches of at least {smallest_batch} images, or another kind of candidates."
+            f"Use batches of at least {smallest_batch} images, the last of the array's "
+            "included, or another kind of candidates."
         )
 
 
@@ -98,5 +105,5 @@ def _warn_of_range(images):
         warnings.warn(
             f"The image values look like {looks}, but [0, 255] is expected: scaling happens inside "
             "the model. Pass the pixels as they are (for [0, 1]: images * 255).",
-            stacklevel=4,
+            stacklevel=5,  # where `fit` or `evaluate` was called
         )

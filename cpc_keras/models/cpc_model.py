@@ -1,7 +1,7 @@
 """Contrastive predictive coding as one Keras model."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 from keras import ops
@@ -13,6 +13,11 @@ from cpc_keras.layers import MaskedContext, OffsetPrediction, PatchGrid
 from cpc_keras.losses import InfoNCE
 from cpc_keras.models.check_images import check_images
 from cpc_keras.ops import DIRECTIONS, grid_shape, rotate_grid
+
+FEATURES = ("codes", "contexts")
+
+# The direction whose rotation undoes a rotation.
+OPPOSITE_TURN = {"left": "right", "right": "left"}
 
 
 @keras.saving.register_keras_serializable("cpc_keras")
@@ -55,7 +60,10 @@ class CPCModel(keras.Model):
         context_blocks: residual blocks of the context network. CPC v2: 5.
         context_filters: channels inside them. CPC v2: 256.
         normalization: of the named encoders: "group" (one group), "layer" or "none".
-        pooling: how codes become features: "mean", "max" or a coarse grid such as "3x3".
+        features: what `encoder` pools: "codes" (each patch alone, as the papers do on images) or
+            "contexts" (the context network's output of all directions, side by side; they see
+            beyond the patch and are, with four directions, four times as long).
+        pooling: how the grid becomes features: "mean", "max" or a coarse grid such as "3x3".
         patch_augmentation: layer applied to each patch alone in training, `"default"` (shift by up
             to a sixteenth of the patch, at least 1 pixel, and colour dropping) or `None`.
         image_augmentation: layer applied to whole images in training, before they are cut.
@@ -90,6 +98,7 @@ class CPCModel(keras.Model):
         context_blocks: int = 3,
         context_filters: int = 128,
         normalization: str = "group",
+        features: str = "codes",
         pooling: str = "mean",
         patch_augmentation: str | keras.layers.Layer | None = "default",
         image_augmentation: keras.layers.Layer | None = None,
@@ -119,6 +128,7 @@ class CPCModel(keras.Model):
             "context_blocks": context_blocks,
             "context_filters": context_filters,
             "normalization": normalization,
+            "features": features,
             "pooling": pooling,
             "patch_augmentation": patch_augmentation,
             "image_augmentation": image_augmentation,
@@ -130,13 +140,20 @@ class CPCModel(keras.Model):
             patch_shape=(patch_size, patch_size, self.image_shape[-1]),
             normalization=normalization,
         )
-        self.encoder = self.image_encoder(self.image_shape)
+        if features not in FEATURES:
+            raise ValueError(f"features must be one of {FEATURES}. Received: {features!r}.")
         self.context_network = MaskedContext(
             context_blocks, filters=context_filters, name="context_network"
         )
+        # Called, since a subclassed model has no `output_shape`.
+        codes = self.patch_encoder(keras.Input((patch_size, patch_size, self.image_shape[-1])))
+        self.context_network.build((None, *self.grid, codes.shape[-1]))
+        self.encoder = self.image_encoder(self.image_shape)
         self.info_nce = InfoNCE(
             scale, candidates=candidates, num_negatives=num_negatives, seed=seed
         )
+        # Keras tracks generators of layers, not of losses; untracked, JAX would draw the same.
+        self.candidate_seed_generator = self.info_nce.seed_generator
         self.network = self._build_network(patch_augmentation, image_augmentation)
         self.accuracy_metric = keras.metrics.Mean(name="accuracy")
         self.mutual_information_metric = keras.metrics.Mean(name="mutual_information")
@@ -149,8 +166,15 @@ class CPCModel(keras.Model):
             patch_augmentation = _default_patch_augmentation(
                 size, self.image_shape[-1], config["seed"]
             )
+        _check_augmentation("patch_augmentation", patch_augmentation)
+        _check_augmentation("image_augmentation", image_augmentation)
         images = keras.Input(self.image_shape, dtype="float32", name="images")
         x = images if image_augmentation is None else image_augmentation(images)
+        if tuple(x.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"image_augmentation must keep the shape of the images, {self.image_shape}. "
+                f"Received one that makes it {tuple(x.shape[1:])}: resize or crop the data instead."
+            )
         patches = PatchGrid(size, stride, name="patch_grid")(x)
         # Patches go into the batch axis: each is augmented and encoded alone.
         patches = ops.reshape(patches, (-1, *patches.shape[3:]))
@@ -180,7 +204,7 @@ class CPCModel(keras.Model):
         Args:
             image_shape: `(height, width, channels)`.
             pooling: as in the constructor, whose choice is the default.
-            return_grid: also return the grid of codes, as in `{"features", "codes"}`.
+            return_grid: also return the grid that is pooled, as in `{"features", "grid"}`.
 
         Returns:
             Functional `keras.Model`, images to features.
@@ -191,8 +215,19 @@ class CPCModel(keras.Model):
             patch_size=self._config["patch_size"],
             patch_stride=self._config["patch_stride"],
             pooling=pooling or self._config["pooling"],
+            summarize=self._contexts if self._config["features"] == "contexts" else None,
             return_grid=return_grid,
         )
+
+    def _contexts(self, codes):
+        """Contexts of all directions side by side, `[batch, rows, columns, directions * d]`."""
+        contexts = []
+        for direction in self._config["directions"]:
+            # `call`, not the layer itself: the graph then consists of the stock layers inside, and
+            # loads where this package is not installed.
+            context = self.context_network.call(rotate_grid(codes, direction))
+            contexts.append(rotate_grid(context, OPPOSITE_TURN.get(direction, direction)))
+        return ops.concatenate(contexts, axis=-1) if len(contexts) > 1 else contexts[0]
 
     def call(self, inputs, training=False):
         """Return targets and predictions of a batch of images.
@@ -240,7 +275,12 @@ class CPCModel(keras.Model):
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def _check_data(self, data, batch_size):
-        smallest_batch = 2 if self._config["candidates"] == "same_position" else 1
+        # How many images give every prediction a second candidate. Grids turn: a row of "left" is
+        # a column of the image.
+        rows, columns = self.grid
+        widths = [rows if d in ("left", "right") else columns for d in self._config["directions"]]
+        alone = {"same_position": True, "other_images": True, "same_row": min(widths) == 1}
+        smallest_batch = 2 if alone.get(self._config["candidates"]) else 1
         check_images(
             data, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
         )
@@ -337,12 +377,21 @@ def _mean(terms):
 def _default_patch_augmentation(patch_size, channels, seed):
     # CPC v1 sub-crops 60 of 64 pixels: shifts of a sixteenth.
     shift = RandomShift(max(1, patch_size // 16), seed=seed)
-    drop = RandomChannelDrop(seed=seed)
+    # Its own seed: from the same one, the channel that is kept would follow from the shift.
+    drop = RandomChannelDrop(seed=None if seed is None else seed + 1)
     return keras.Sequential([shift, drop] if channels > 1 else [shift], name="patch_augmentation")
 
 
+def _check_augmentation(name, augmentation):
+    if augmentation is not None and not isinstance(augmentation, keras.layers.Layer):
+        default = ' or "default"' if name == "patch_augmentation" else ""
+        raise ValueError(
+            f"{name} must be a keras.layers.Layer, None{default}. Received: {augmentation!r}."
+        )
+
+
 def _checked_image_shape(image_shape):
-    shape = tuple(image_shape)
+    shape = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
     if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(
             "image_shape must be (height, width, channels), three positive whole numbers. "

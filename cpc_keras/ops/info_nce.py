@@ -17,7 +17,7 @@ class Contrast(NamedTuple):
     log_num_candidates: object
 
 
-def info_nce(logits, positives, *, excluded=None) -> Contrast:
+def info_nce(logits, positives, *, excluded=None, rounding=0.0) -> Contrast:
     """Cross-entropy of telling the true candidate from the others, for each prediction.
 
     The loss of prediction i is `logsumexp_j(s_ij) - s_i,positive(i)`, in nats (van den Oord et al.
@@ -29,6 +29,8 @@ def info_nce(logits, positives, *, excluded=None) -> Contrast:
         positives: integers, shape that broadcasts to `[...]`: index of each true candidate.
         excluded: boolean, shape that broadcasts to that of `logits`: candidates that a prediction
             is not scored against. It must not exclude a positive.
+        rounding: by how much equal logits may differ, number or shape that broadcasts to `[...]`:
+            what comes that close to the true candidate ties with it.
 
     Returns:
         `Contrast` of `[...]` float32 tensors: `loss`; `correct`, 1 where the true candidate scores
@@ -36,7 +38,8 @@ def info_nce(logits, positives, *, excluded=None) -> Contrast:
         candidates that were scored, the positive included.
 
     Example:
-        >>> info_nce(10.0 * np.eye(4), np.arange(4)).correct
+        >>> contrast = info_nce(10.0 * np.eye(4), np.arange(4))
+        >>> np.asarray(contrast.correct)
         array([1., 1., 1., 1.], dtype=float32)
     """
     logits = ops.cast(logits, "float32")
@@ -49,9 +52,10 @@ def info_nce(logits, positives, *, excluded=None) -> Contrast:
     positives = ops.broadcast_to(ops.cast(positives, "int32"), shape[:-1])
     positive_logits = ops.take_along_axis(logits, positives[..., None], axis=-1)
     loss = ops.logsumexp(logits, axis=-1) - positive_logits[..., 0]
-    num_at_least = ops.sum(ops.cast(logits >= positive_logits, "float32"), axis=-1)
+    bar = positive_logits - ops.cast(rounding, "float32")[..., None]
+    num_at_least = ops.sum(ops.cast(logits >= bar, "float32"), axis=-1)
     return Contrast(
         loss=loss,
-        correct=ops.cast(num_at_least < 1.5, "float32"),
+        correct=ops.cast(ops.equal(num_at_least, 1.0), "float32"),
         log_num_candidates=ops.broadcast_to(ops.log(num_candidates), shape[:-1]),
     )

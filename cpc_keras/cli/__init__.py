@@ -1,0 +1,1 @@
+"""The `cpc-keras` command."""

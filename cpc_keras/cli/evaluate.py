@@ -1,0 +1,251 @@
+"""`cpc-keras evaluate`."""
+
+import json
+import pathlib
+import platform
+import sys
+
+import click
+import numpy as np
+
+from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
+from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.data import Splits
+from cpc_keras.evaluation import (
+    FRACTIONS,
+    ResultLog,
+    comparison_rows,
+    extract_features,
+    format_table,
+    label_efficiency,
+    nearest_images,
+    num_fits,
+    summarize,
+    verdict,
+    write_report,
+)
+from cpc_keras.models import CPCModel
+from cpc_keras.training import read_metrics
+from cpc_keras.version import __version__
+
+PROTOCOL = (
+    "Accuracy on {num_test} test images, by which nothing was chosen. Subsets of the labels of "
+    "{num_train} training images, class balanced, seeded, nested, the same for every row; "
+    "{num_draws} draws for each share below 100 %. For each share a row tries {num_trials} "
+    "settings on a quarter of the first draw's labels, held out, and is then fitted on all labels "
+    "of each draw. Networks: AdamW, {first} to {last} steps of {batch_size} images, image "
+    'augmentation "{augmentation}" for all of them; the ordinary CNN has as many parameters as '
+    "the classifier on CPC."
+)
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument(
+    "runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=pathlib.Path)
+)
+@data_options
+@click.option("--out", type=click.Path(path_type=pathlib.Path), help="[default: the first RUN]")
+@click.option("--fractions", type=Numbers(float), default="0.01,0.05,0.1,1", help="Of the labels.")
+@click.option("--draws", type=click.IntRange(1), default=3, help="Label subsets for each fraction.")
+@click.option(
+    "--steps",
+    type=Numbers(int),
+    default="150,400",
+    help="Training steps of the networks: at the fewest labels, at most.",
+)
+@click.option(
+    "--augmentation",
+    type=click.Choice(IMAGE_AUGMENTATIONS),
+    help="For every network.  [default: digits for mnist_5k, else photos]",
+)
+@click.option("--test-fraction", type=float, default=0.2, help="Where the data has no test split.")
+def evaluate(
+    runs, data, image_size, channels, out, fractions, draws, steps, augmentation, test_fraction
+):
+    """Measure what the encoders of RUNS are worth with few labels.
+
+    RUNS are run directories or artifacts, one for each pre-training seed. Writes results.json and
+    report.html into OUT. The same command again goes on where a stopped one ended.
+    """
+    splits = load(data, image_size, channels, test_fraction=test_fraction)
+    compare(
+        splits,
+        runs,
+        out or runs[0],
+        fractions=fractions,
+        num_draws=draws,
+        steps=steps,
+        augmentation=augmentation or ("digits" if data == "mnist_5k" else "photos"),
+    )
+
+
+def compare(
+    splits: Splits,
+    runs,
+    out: pathlib.Path,
+    *,
+    fractions=FRACTIONS,
+    num_draws: int = 3,
+    steps: tuple[int, int] = (150, 400),
+    augmentation: str = "none",
+    batch_size: int = 32,
+) -> dict:
+    """Measure all rows for every run, print the table, and write results and report; resumable.
+
+    Args:
+        splits: labelled training and test images.
+        runs: run directories or artifacts, one for each pre-training seed.
+        out: directory for `results.json` and `report.html`.
+        fractions: shares of the labels.
+        num_draws: label subsets for each share below 1.
+        steps: training steps of the networks at the fewest labels, and at most.
+        augmentation: name of the image augmentation of every network.
+        batch_size: images a step.
+
+    Returns:
+        What `results.json` holds.
+    """
+    from tqdm import tqdm
+
+    train, test = splits
+    train.require_labels()
+    if test is None or not len(test):
+        raise ValueError(f"{train.source} has no test images. Pass --test-fraction, such as 0.2.")
+    out.mkdir(parents=True, exist_ok=True)
+    artifacts = [run if (run / "preset.json").exists() else run / "artifact" for run in runs]
+    settings = {
+        "data": train.source,
+        "weights": [_weights_hash(artifact) for artifact in artifacts],
+        "fractions": list(fractions),
+        "num_draws": num_draws,
+        "steps": list(steps),
+        "augmentation": augmentation,
+        "batch_size": batch_size,
+    }
+    log = ResultLog(out / "measurements.jsonl", settings)
+    bar = None
+    for seed, artifact in enumerate(artifacts):
+        model = CPCModel.from_preset(artifact)
+        _check_shape(model, train, artifact)
+        rows = comparison_rows(
+            model.encoder,
+            CPCModel.from_config(model.get_config()).encoder,
+            splits,
+            num_steps=lambda num_labels: _num_steps(num_labels, steps, batch_size),
+            augmentation=augmentation,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        if seed == 0:
+            # Before fine-tuning changes the weights.
+            neighbors = _neighbors(model.encoder, train, test)
+            total = num_fits(rows, fractions=fractions, num_draws=num_draws)
+            bar = tqdm(desc="evaluation", total=total * len(artifacts), unit="fit")
+        label_efficiency(
+            rows,
+            train_labels=train.labels,
+            test_labels=test.labels,
+            fractions=fractions,
+            num_draws=num_draws,
+            done=[result for result in log.results if result["seed"] == seed],
+            on_result=lambda result, seed=seed: log.add({**result, "seed": seed}),
+            on_fit=bar.update,
+        )
+    bar.close()
+    protocol = PROTOCOL.format(
+        num_test=len(test),
+        num_train=len(train),
+        num_draws=num_draws,
+        num_trials=len(rows[0].settings),
+        first=steps[0],
+        last=steps[1],
+        batch_size=batch_size,
+        augmentation=augmentation,
+    )
+    results = {
+        "verdict": verdict(summarize(log.results)),
+        "protocol": protocol,
+        "settings": settings,
+        "summary": summarize(log.results),
+        "results": log.results,
+        "facts": _facts(train, test),
+    }
+    _publish(results, runs, out, neighbors)
+    return results
+
+
+def _publish(results, runs, out, neighbors):
+    partial = out / "results.partial.json"
+    partial.write_text(json.dumps(results, indent=1))
+    partial.replace(out / "results.json")
+    report = write_report(
+        out / "report.html",
+        title=f"Contrastive predictive coding on {results['settings']['data']}",
+        summary=results["summary"],
+        protocol=results["protocol"],
+        facts=results["facts"],
+        history=read_metrics(runs[0] / "metrics.csv"),
+        neighbors=neighbors,
+    )
+    click.echo()
+    click.echo(format_table(results["summary"]))
+    click.echo("mean ± deviation over label draws" + (" ± over seeds" if len(runs) > 1 else ""))
+    click.echo(f"\n{results['verdict']}")
+    click.echo(f"\nResults: {out / 'results.json'}\nReport:  {report}")
+
+
+def _num_steps(num_labels, steps, batch_size):
+    # Ten passes over the labels, within bounds: few labels need many passes, many need few.
+    return int(min(max(steps[0], 10 * num_labels / batch_size), steps[1]))
+
+
+def _weights_hash(artifact):
+    # Measurements of other weights are not taken over.
+    preset = artifact / "preset.json"
+    if not preset.exists():
+        raise ValueError(
+            f"{artifact.parent} holds no artifact. Expected a finished run of cpc-keras pretrain, "
+            "or a directory that CPCModel.export wrote."
+        )
+    return json.loads(preset.read_text())["sha256"]["model.weights.h5"]
+
+
+def _check_shape(model, train, artifact):
+    if model.image_shape != train.image_shape:
+        raise ValueError(
+            f"The encoder in {artifact} takes images of shape {model.image_shape}; {train.source} "
+            f"has {train.image_shape}. Pass --image-size and --channels that fit."
+        )
+
+
+def _neighbors(encoder, train, test, num_queries=8):
+    # One query a class as far as they go, so that the page does not show chance alone.
+    _, first = np.unique(test.labels, return_index=True)
+    queries = first[:num_queries]
+    index, _ = nearest_images(
+        extract_features(encoder, test.images[queries]), extract_features(encoder, train.images)
+    )
+
+    def item(data, i):
+        label = data.labels[i]
+        return {
+            "image": data.images[i],
+            "label": str(data.class_names[label] if data.class_names else label),
+        }
+
+    return [
+        {**item(test, query), "neighbors": [item(train, i) for i in near]}
+        for query, near in zip(queries, index, strict=True)
+    ]
+
+
+def _facts(train, test):
+    import keras
+
+    return {
+        "command": " ".join(["cpc-keras", *sys.argv[1:]]),
+        "data": f"{train.source}: {len(train)} training and {len(test)} test images of shape "
+        f"{train.image_shape}",
+        "versions": f"cpc-keras {__version__}, Keras {keras.__version__} on "
+        f"{keras.backend.backend()}, Python {platform.python_version()}",
+    }

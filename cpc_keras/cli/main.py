@@ -1,0 +1,64 @@
+"""The `cpc-keras` command: its group, and how errors and Ctrl-C end it."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from cpc_keras.version import __version__
+
+COMMANDS = {
+    "demo": "Pre-train on MNIST-5k, export, and measure what it is worth.",
+    "pretrain": "Pre-train an encoder on images without labels.",
+    "evaluate": "Measure what pre-trained encoders are worth with few labels.",
+    "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a sub-command when it is called: Keras takes seconds to import, `--help` should not."""
+
+    def list_commands(self, ctx):
+        """Names of the sub-commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx, name):
+        """Import the sub-command's module."""
+        if name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"cpc_keras.cli.{name}"), name)
+
+    def format_commands(self, ctx, formatter):
+        """List the sub-commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"show_default": True})
+@click.version_option(__version__)
+def cli():
+    """Contrastive predictive coding on Keras: image features without labels."""
+
+
+def main() -> None:
+    """Run the command; exit with 0, 1 (an error, said in one line), 2 (usage) or 130 (Ctrl-C)."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        again = " ".join(["cpc-keras", *sys.argv[1:]])
+        click.echo(f"\nStopped. To go on where it stopped: {again}", err=True)
+        sys.exit(130)
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("CPC_KERAS_TRACEBACK"):
+            raise
+        click.echo(f"Error: {error}\n(CPC_KERAS_TRACEBACK=1 shows where.)", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Images in: sources (built-in, folder, TFDS), label splits and the `tf.data` pipeline.
+
+Importing this package imports neither TensorFlow nor Pillow; the functions do when they are called.
+"""
+
+from cpc_keras.data.hold_out import hold_out
+from cpc_keras.data.image_batches import image_batches
+from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
+from cpc_keras.data.label_subset import label_subset
+from cpc_keras.data.load_data import load_data
+
+__all__ = [
+    "ImageData",
+    "SkippedFile",
+    "Splits",
+    "hold_out",
+    "image_batches",
+    "label_subset",
+    "load_data",
+]

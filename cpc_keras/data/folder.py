@@ -1,0 +1,221 @@
+"""Images from a tree of files."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pathlib
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
+from cpc_keras.data.read_images import read_images
+
+_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_TEST_NAMES = ("test", "val", "validation")
+
+# A file's path below the directory, part by part.
+_File = tuple[str, ...]
+
+
+def folder(
+    path: str | os.PathLike,
+    *,
+    image_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+) -> Splits:
+    """Reads every image below a directory into one uint8 array.
+
+    Files: JPEG, PNG, BMP, WebP and TIFF (the first page), by extension in any case; hidden files
+    and folders are ignored, links are followed. Images are turned as their EXIF orientation says;
+    palette, CMYK and colour with alpha become RGB; 16-bit grey is scaled by its full range. A file
+    that cannot be read is skipped and listed in `ImageData.skipped`, with one warning for all.
+
+    Splits: `train/` beside `test/`, `val/` or `validation/` (the first there is), names in any
+    case. A lone `train/` is the train split; without either, all files are.
+
+    Classes: the first-level subfolders of the train split, if there are at least two and every
+    image lies in one; otherwise all images are unlabelled. Test images are labelled if the train
+    images are and every one lies in a subfolder; one folder that is no class (`test/images/`)
+    leaves them unlabelled.
+
+    Memory: `n * height * width * channels` bytes, plus the files being decoded.
+
+    Args:
+        path: The directory; `~` is the home directory.
+        image_size: `(height, width)` to resize to; None if all images have one size.
+        channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB otherwise.
+
+    Returns:
+        Train and test images sorted by path; test is None where there is no such folder. Both are
+        parts of one array.
+
+    Raises:
+        FileNotFoundError: If `path` does not exist.
+        NotADirectoryError: If `path` is a file.
+        ValueError: If there is no readable image, the images have different sizes and
+            `image_size` is None, a test class is not in train, or memory does not suffice.
+
+    Example:
+        >>> train, test = folder("photos", image_size=(96, 96))  # doctest: +SKIP
+    """
+    root = pathlib.Path(path).expanduser()
+    _require_directory(root)
+    files = sorted(file for file in _visible_files(root) if file[-1].lower().endswith(_EXTENSIONS))
+    if not files:
+        raise ValueError(_nothing_found(root))
+    groups = _split_files(files)
+    if groups.left_out:
+        warnings.warn(_left_out(root, groups), stacklevel=4)
+    files = groups.train + groups.test
+    paths = [root.joinpath(*file) for file in files]
+    images, reasons = read_images(
+        paths, image_size=image_size, channels=channels, source=f"folder {root}"
+    )
+    skipped = {
+        file: SkippedFile(str(path), reason)
+        for file, path, reason in zip(files, paths, reasons, strict=True)
+        if reason is not None
+    }
+    if skipped:
+        warnings.warn(_skipped(root, list(skipped.values()), len(files)), stacklevel=4)
+
+    train = [file for file in groups.train if file not in skipped]
+    test = [file for file in groups.test if file not in skipped]
+    for name, readable, all_files in (("train", train, groups.train), ("test", test, groups.test)):
+        if all_files and not readable:
+            raise ValueError(
+                f"folder {root}: received {len(all_files)} image files in the {name} split, and "
+                f"none can be read. Expected at least one image. Repair or remove this folder."
+            )
+    class_names, train_labels = _label_train(train, groups.depth)
+    test_labels = _label_test(test, groups.depth, class_names, root)
+
+    def part(rows: slice, labels: np.ndarray | None, names: list[_File], all_files: list[_File]):
+        return ImageData(
+            images=images[rows],
+            labels=labels,
+            class_names=class_names,
+            names=tuple("/".join(name) for name in names),
+            skipped=tuple(skipped[file] for file in all_files if file in skipped),
+            source=f"folder:{path}",
+        )
+
+    return Splits(
+        part(slice(len(train)), train_labels, train, groups.train),
+        part(slice(len(train), None), test_labels, test, groups.test) if test else None,
+    )
+
+
+def _require_directory(root: pathlib.Path) -> None:
+    if not root.exists():
+        raise FileNotFoundError(
+            f"folder: received {str(root)!r}, which does not exist (working directory: "
+            f"{os.getcwd()!r}). Expected a directory with images. Check the path, or give it in "
+            "full."
+        )
+    if not root.is_dir():
+        raise NotADirectoryError(
+            f"folder: received {str(root)!r}, which is a file. Expected a directory with images. "
+            f"Try {str(root.parent)!r}; unpack an archive first."
+        )
+
+
+def _visible_files(root: pathlib.Path) -> Iterator[_File]:
+    for directory, children, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(directory) + os.sep
+        # A link to a directory above would be followed for ever.
+        children[:] = [
+            child
+            for child in children
+            if not child.startswith(".")
+            and not real.startswith(os.path.realpath(os.path.join(directory, child)) + os.sep)
+        ]
+        above = pathlib.Path(directory).relative_to(root).parts
+        yield from ((*above, file) for file in files if not file.startswith("."))
+
+
+def _nothing_found(root: pathlib.Path) -> str:
+    suffixes = [pathlib.PurePath(file[-1]).suffix.lower() for file in _visible_files(root)]
+    counts = collections.Counter(suffix or "without extension" for suffix in suffixes)
+    listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
+    return (
+        f"folder {root}: received {len(suffixes)} files{f' ({listed})' if listed else ''}, none of "
+        f"them an image. Expected image files ({' '.join(_EXTENSIONS)}) in the directory or below "
+        "it. Check the path, and convert other formats first."
+    )
+
+
+class _Groups(NamedTuple):
+    train: list[_File]
+    test: list[_File]
+    test_name: str | None
+    left_out: dict[str, int]
+    depth: int  # Number of folders above the class folders.
+
+
+def _split_files(files: list[_File]) -> _Groups:
+    tops = collections.defaultdict(list)
+    for file in files:
+        tops[file[0].lower() if len(file) > 1 else "(no folder)"].append(file)
+    test_name = next((name for name in _TEST_NAMES if name in tops), None)
+    if "train" not in tops or test_name is None:
+        return _Groups(files, [], None, {}, depth=1 if set(tops) == {"train"} else 0)
+    train, test = tops.pop("train"), tops.pop(test_name)
+    left_out = {name: len(group) for name, group in sorted(tops.items())}
+    return _Groups(train, test, test_name, left_out, depth=1)
+
+
+def _left_out(root: pathlib.Path, groups: _Groups) -> str:
+    listed = ", ".join(f"{name} ({count} files)" for name, count in groups.left_out.items())
+    return (
+        f"folder {root}: the splits are train ({len(groups.train)} files) and {groups.test_name} "
+        f"({len(groups.test)} files). The images beside them are left out: {listed}."
+    )
+
+
+def _skipped(root: pathlib.Path, skipped: list[SkippedFile], num_files: int) -> str:
+    first = "; ".join(f"{file.path}: {file.reason}" for file in skipped[:3])
+    return (
+        f"folder {root}: skipped {len(skipped)} of {num_files} files that cannot be read: {first}"
+        f"{'; ...' if len(skipped) > 3 else ''}. ImageData.skipped lists them all."
+    )
+
+
+def _label_train(files: list[_File], depth: int) -> tuple[tuple[str, ...], np.ndarray | None]:
+    class_names = tuple(sorted({file[depth] for file in files}))
+    if len(class_names) < 2 or not _all_in_folders(files, depth):
+        return (), None
+    return class_names, _positions(files, depth, class_names)
+
+
+def _label_test(
+    files: list[_File], depth: int, class_names: tuple[str, ...], root: pathlib.Path
+) -> np.ndarray | None:
+    if not class_names or not files or not _all_in_folders(files, depth):
+        return None
+    found = {file[depth] for file in files}
+    unknown = sorted(found - set(class_names))
+    # One folder that is no class, such as test/images/, is how unlabelled images are often laid.
+    if unknown and len(found) == 1:
+        return None
+    if unknown:
+        raise ValueError(
+            f"folder {root}: received test classes that train does not have: {', '.join(unknown)}. "
+            f"Expected some of the {len(class_names)} train classes: {', '.join(class_names[:10])}"
+            f"{', ...' if len(class_names) > 10 else ''}. Rename or remove these folders, or put "
+            "the test images directly into the test folder to leave them unlabelled."
+        )
+    return _positions(files, depth, class_names)
+
+
+def _all_in_folders(files: list[_File], depth: int) -> bool:
+    return all(len(file) > depth + 1 for file in files)
+
+
+def _positions(files: list[_File], depth: int, class_names: tuple[str, ...]) -> np.ndarray:
+    position = {class_name: index for index, class_name in enumerate(class_names)}
+    return np.array([position[file[depth]] for file in files], dtype=np.int64)

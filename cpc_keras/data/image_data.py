@@ -1,0 +1,133 @@
+"""Images in memory, with what is known about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+
+class SkippedFile(NamedTuple):
+    """A file that looked like an image and could not be read.
+
+    Attributes:
+        path: Path of the file, as it can be opened.
+        reason: Why it was skipped, in one line.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images of one size in one array, with labels where there are any.
+
+    Attributes:
+        images: uint8 array `[n, height, width, channels]`, pixels in [0, 255].
+        labels: int64 array `[n]`, positions in `class_names` where there are names; None for
+            unlabelled images.
+        class_names: Name of every class; empty where the classes have no names.
+        names: File name of every image, relative to the folder it came from; None where the
+            images did not come from files.
+        skipped: Files that could not be read.
+        source: The spec the images were loaded from, for example `"mnist_5k"`.
+
+    Raises:
+        ValueError: If the arrays do not have these shapes and types.
+
+    Example:
+        >>> data = ImageData(np.zeros((3, 8, 8, 1), "uint8"), labels=np.array([0, 1, 1]))
+        >>> len(data), data.image_shape, len(data.subset([0, 2]))
+        (3, (8, 8, 1), 2)
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = None
+    skipped: tuple[SkippedFile, ...] = ()
+    source: str = "array"
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.dtype != np.uint8:
+            raise ValueError(
+                f"ImageData: received images of shape {images.shape} and type {images.dtype}. "
+                "Expected uint8 [n, height, width, channels], pixels in [0, 255]. Grey images "
+                "need a channel axis: images[..., np.newaxis]."
+            )
+        if labels is not None and (
+            labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer)
+        ):
+            raise ValueError(
+                f"ImageData: received labels of shape {labels.shape} and type {labels.dtype} for "
+                f"{len(images)} images. Expected one integer an image, shape ({len(images)},), or "
+                "None."
+            )
+        if self.names is not None and len(self.names) != len(images):
+            raise ValueError(
+                f"ImageData: received {len(self.names)} names for {len(images)} images. Expected "
+                "one an image, or None."
+            )
+        if labels is not None and labels.dtype != np.int64:
+            object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of every image."""
+        return tuple(int(size) for size in self.images.shape[1:])
+
+    def subset(self, index: np.ndarray) -> ImageData:
+        """Takes some of the images, with their labels and names.
+
+        Args:
+            index: Positions `[m]` (integers), or a mask `[n]` (bool).
+
+        Returns:
+            The `m` images, in the order of `index`. A list or array copies the images.
+        """
+        index = np.asarray(index)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        index = index.astype(np.int64)
+        return dataclasses.replace(
+            self,
+            images=self.images[index],
+            labels=None if self.labels is None else self.labels[index],
+            names=None if self.names is None else tuple(self.names[i] for i in index),
+        )
+
+    def require_labels(self) -> np.ndarray:
+        """Gives the labels, for callers that cannot do without.
+
+        Returns:
+            The labels, int64 `[n]`.
+
+        Raises:
+            ValueError: If the images have no labels.
+        """
+        if self.labels is None:
+            raise ValueError(
+                f"ImageData: received {len(self)} images without labels from {self.source!r}. "
+                "Expected a label for every image. For a folder, put each class's images into a "
+                "subfolder of its own, at least two of them, with no image outside "
+                "(photos/cat/1.jpg, photos/dog/2.jpg)."
+            )
+        return self.labels
+
+
+class Splits(NamedTuple):
+    """A source's train and test images.
+
+    Attributes:
+        train: Images to learn from.
+        test: Images to measure on; None where the source has none and none were split off.
+    """
+
+    train: ImageData
+    test: ImageData | None = None

@@ -1,0 +1,87 @@
+"""The six rows that every claim is made of."""
+
+import keras
+import numpy as np
+
+from cpc_keras.augmentations import image_augmentation
+from cpc_keras.data import Splits
+from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.image_classifier import image_classifier
+from cpc_keras.evaluation.network_row import NetworkRow
+from cpc_keras.evaluation.probe_row import ProbeRow
+from cpc_keras.evaluation.whole_image_cnn import whole_image_cnn
+
+
+def comparison_rows(
+    encoder: keras.Model,
+    random_encoder: keras.Model,
+    splits: Splits,
+    *,
+    num_steps,
+    augmentation: str = "none",
+    batch_size: int = 32,
+    seed: int = 0,
+) -> list:
+    """Build the rows: CPC frozen and fine-tuned, and what it has to beat.
+
+    | row | what it is |
+    |---|---|
+    | `cpc_fine_tuned` | the pre-trained encoder with a linear head, all of it trained |
+    | `cpc_frozen` | linear probe on the pre-trained encoder's features |
+    | `supervised` | the same network from random weights, trained on the labels alone |
+    | `random_frozen` | linear probe on the untrained encoder's features |
+    | `raw_pixels` | logistic regression on the pixels |
+    | `cnn` | an ordinary convolutional network of as many parameters as the classifier |
+
+    The three networks get the same image augmentation, optimizer, steps and batches; every row
+    gets the same number of tuning trials.
+
+    Args:
+        encoder: pre-trained, images to features.
+        random_encoder: the same architecture with random weights.
+        splits: labelled training and test images.
+        num_steps: function from the number of labels to the number of training steps.
+        augmentation: name of an `image_augmentation`.
+        batch_size: images a step.
+        seed: of the heads' and the CNN's initial weights, and of the order of the batches.
+
+    Returns:
+        `ProbeRow`s and `NetworkRow`s for `label_efficiency`.
+    """
+    train, test = splits
+    num_classes = int(train.require_labels().max()) + 1
+    keras.utils.set_random_seed(seed)
+
+    def network_row(name, network):
+        return NetworkRow(
+            name,
+            network,
+            train_images=train.images,
+            test_images=test.images,
+            image_augmentation=image_augmentation(augmentation, train.image_shape),
+            num_steps=num_steps,
+            batch_size=batch_size,
+            seed=seed,
+        )
+
+    def probe_row(name, to_features):
+        return ProbeRow(
+            name, to_features(train.images), to_features(test.images), num_classes=num_classes
+        )
+
+    def pixels(images):
+        return images.reshape(len(images), -1).astype("float32") / np.float32(255)
+
+    classifier = image_classifier(encoder, num_classes=num_classes)
+    cnn = whole_image_cnn(
+        train.image_shape, num_classes=num_classes, num_parameters=classifier.count_params()
+    )
+    # Probes first: a network row's fits change the encoder's weights.
+    return [
+        probe_row("cpc_frozen", lambda images: extract_features(encoder, images)),
+        probe_row("random_frozen", lambda images: extract_features(random_encoder, images)),
+        probe_row("raw_pixels", pixels),
+        network_row("cpc_fine_tuned", classifier),
+        network_row("supervised", image_classifier(random_encoder, num_classes=num_classes)),
+        network_row("cnn", cnn),
+    ]

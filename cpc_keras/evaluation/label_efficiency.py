@@ -1,0 +1,122 @@
+"""Accuracy against the share of labels."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from cpc_keras.data import hold_out, label_subset
+
+FRACTIONS = (0.01, 0.05, 0.1, 1.0)
+
+
+def label_efficiency(
+    rows: Sequence,
+    *,
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    fractions: Iterable[float] = FRACTIONS,
+    num_draws: int = 3,
+    done: Sequence[dict] = (),
+    on_result: Callable[[dict], None] = lambda result: None,
+    on_fit: Callable[[], None] = lambda: None,
+) -> list[dict]:
+    """Measure every row on the same label subsets.
+
+    For each fraction, the setting is chosen on a quarter of the labels of the first draw that is
+    held out (accuracy; a tie goes to the lower cross-entropy). With that setting the row is then
+    fitted on all labels of each draw and scored once on the test images. Test labels choose
+    nothing. Subsets are class balanced, seeded by the draw, and nested over fractions; all labels
+    are one draw.
+
+    Args:
+        rows: objects with `name`, `settings` and `fit_predict` (`ProbeRow`, `NetworkRow`); each
+            must have the same number of settings.
+        train_labels: classes of the training images, `[n]`.
+        test_labels: classes of the test images, `[m]`.
+        fractions: shares of the training labels.
+        num_draws: label subsets for each fraction below 1.
+        done: results of an earlier call that was stopped; they are not measured again.
+        on_result: called with each new result, for example to save it.
+        on_fit: called after each fit, for example to move a progress bar by one.
+
+    Returns:
+        A list of dicts with `row`, `fraction`, `draw`, `num_labels`, `setting`,
+        `held_out_accuracy` and `accuracy` (share of the test images, in [0, 1]).
+
+    Raises:
+        ValueError: rows with different numbers of tuning trials.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1], 40)
+        >>> x = rng.normal(size=(80, 5)).astype("float32") + labels[:, None]
+        >>> row = ProbeRow("raw_pixels", x, x, num_classes=2)
+        >>> results = label_efficiency([row], train_labels=labels, test_labels=labels,
+        ...                            fractions=(0.1, 1.0), num_draws=2)
+        >>> [(r["fraction"], r["num_labels"]) for r in results]
+        [(0.1, 8), (0.1, 8), (1.0, 80)]
+    """
+    num_trials = {row.name: len(row.settings) for row in rows}
+    if len(set(num_trials.values())) > 1:
+        raise ValueError(
+            "Every row must get the same number of tuning trials, or the comparison is not fair. "
+            f"Received: {num_trials}."
+        )
+    results = []
+    for row in rows:
+        for fraction in fractions:
+            draws = range(num_draws if fraction < 1 else 1)
+            found = [r for r in done if r["row"] == row.name and r["fraction"] == fraction]
+            results += found
+            missing = [d for d in draws if d not in {r["draw"] for r in found}]
+            if not missing:
+                for _ in range(len(row.settings) + len(draws)):
+                    on_fit()
+                continue
+            setting, held_out_accuracy = _choose(row, train_labels, fraction, on_fit)
+            for draw in missing:
+                index = label_subset(train_labels, fraction, seed=draw)
+                probabilities = row.fit_predict(index, train_labels[index], setting=setting)
+                on_fit()
+                result = {
+                    "row": row.name,
+                    "fraction": fraction,
+                    "draw": draw,
+                    "num_labels": len(index),
+                    "setting": setting,
+                    "held_out_accuracy": held_out_accuracy,
+                    "accuracy": float((probabilities.argmax(axis=1) == test_labels).mean()),
+                }
+                results.append(result)
+                on_result(result)
+    return results
+
+
+def num_fits(rows, *, fractions=FRACTIONS, num_draws: int = 3) -> int:
+    """Return how many fits `label_efficiency` makes, tuning trials included."""
+    return sum(
+        len(row.settings) + (num_draws if fraction < 1 else 1)
+        for row in rows
+        for fraction in fractions
+    )
+
+
+def _choose(row, train_labels, fraction, on_fit):
+    index = label_subset(train_labels, fraction, seed=0)
+    fit, held_out = hold_out(train_labels[index], seed=0)
+    if not len(held_out):
+        # One label a class: nothing can be held out; the first setting is taken unseen.
+        return row.settings[0], None
+    trials = []
+    truth = train_labels[index[held_out]]
+    for setting in row.settings:
+        probabilities = row.fit_predict(
+            index[fit], train_labels[index[fit]], setting=setting, held_out=index[held_out]
+        )
+        on_fit()
+        accuracy = float((probabilities.argmax(axis=1) == truth).mean())
+        true_probability = probabilities[np.arange(len(truth)), truth]
+        cross_entropy = float(-np.log(np.maximum(true_probability, 1e-12)).mean())
+        trials.append((accuracy, -cross_entropy, setting))
+    best = max(trials, key=lambda trial: trial[:2])
+    return best[2], best[0]

@@ -1,0 +1,126 @@
+"""From single results to a table with spreads."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# What a reader sees; the order is that of the table.
+ROW_TITLES = {
+    "cpc_fine_tuned": "CPC, fine-tuned",
+    "cpc_frozen": "CPC, frozen + linear probe",
+    "supervised": "same network, labels only",
+    "random_frozen": "random encoder + linear probe",
+    "raw_pixels": "raw pixels, logistic regression",
+    "cnn": "ordinary CNN, labels only",
+}
+
+
+def summarize(results: Sequence[dict]) -> list[dict]:
+    """Average results over label draws and pre-training seeds.
+
+    Args:
+        results: as `label_efficiency` gives them, each with a `seed` beside.
+
+    Returns:
+        One dict for each row and fraction: `row`, `fraction`, `num_labels`, `accuracy` (mean over
+        everything), `draw_deviation` (standard deviation over label draws within a seed, averaged
+        over seeds; `None` for one draw) and `seed_deviation` (standard deviation over seeds of the
+        means over draws; `None` for one seed). Sample deviations, with n - 1.
+
+    Example:
+        >>> results = [{"row": "cnn", "fraction": 0.1, "num_labels": 9, "seed": 0, "accuracy": a}
+        ...            for a in (0.5, 0.7)]
+        >>> round(summarize(results)[0]["accuracy"], 3)
+        0.6
+    """
+    known = list(ROW_TITLES)
+    found = {r["row"] for r in results}
+    names = [name for name in known if name in found] + sorted(found - set(known))
+    summary = []
+    for name in names:
+        for fraction in sorted({r["fraction"] for r in results if r["row"] == name}):
+            cell = [r for r in results if r["row"] == name and r["fraction"] == fraction]
+            by_seed = [
+                [r["accuracy"] for r in cell if r["seed"] == seed]
+                for seed in sorted({r["seed"] for r in cell})
+            ]
+            draw_deviations = [np.std(a, ddof=1) for a in by_seed if len(a) > 1]
+            means = [np.mean(a) for a in by_seed]
+            summary.append(
+                {
+                    "row": name,
+                    "fraction": fraction,
+                    "num_labels": cell[0]["num_labels"],
+                    "accuracy": float(np.mean(means)),
+                    "draw_deviation": float(np.mean(draw_deviations)) if draw_deviations else None,
+                    "seed_deviation": float(np.std(means, ddof=1)) if len(means) > 1 else None,
+                }
+            )
+    return summary
+
+
+def format_table(summary: Sequence[dict], *, markdown: bool = False) -> str:
+    """Lay a summary out as text: rows by share of labels, accuracy in percent.
+
+    Args:
+        summary: result of `summarize`.
+        markdown: a Markdown table instead of aligned columns.
+
+    Returns:
+        The table. A cell reads `mean ± draws ± seeds`; a spread that one value cannot have is left
+        out.
+    """
+    fractions = sorted({cell["fraction"] for cell in summary})
+    labels = {cell["fraction"]: cell["num_labels"] for cell in summary}
+    cells = {(cell["row"], cell["fraction"]): cell for cell in summary}
+    header = ["accuracy in %, by share of labels"]
+    header += [f"{fraction:.0%} ({labels[fraction]})" for fraction in fractions]
+    lines = [header]
+    for name in dict.fromkeys(cell["row"] for cell in summary):
+        values = [_format_cell(cells.get((name, fraction))) for fraction in fractions]
+        lines.append([ROW_TITLES.get(name, name), *values])
+    if markdown:
+        lines.insert(1, ["---"] * len(header))
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def verdict(summary: Sequence[dict]) -> str:
+    """Say in one sentence what the smallest share of labels shows, over the best other row.
+
+    Args:
+        summary: result of `summarize`, with at least one row of CPC and one other.
+
+    Returns:
+        A sentence. It claims a benefit only where the better of the CPC rows beats the best of all
+        other rows.
+    """
+    fraction = min(cell["fraction"] for cell in summary)
+    cells = [cell for cell in summary if cell["fraction"] == fraction]
+    best_cpc = max((c for c in cells if c["row"].startswith("cpc_")), key=lambda c: c["accuracy"])
+    best_other = max(
+        (c for c in cells if not c["row"].startswith("cpc_")), key=lambda c: c["accuracy"]
+    )
+    ours, theirs = 1 - best_cpc["accuracy"], 1 - best_other["accuracy"]
+    start = (
+        f"With {fraction:.0%} of the labels ({best_cpc['num_labels']}), "
+        f"{ROW_TITLES[best_cpc['row']]} reaches {best_cpc['accuracy']:.1%}; the best other row, "
+        f"{ROW_TITLES.get(best_other['row'], best_other['row'])}, {best_other['accuracy']:.1%}"
+    )
+    if ours >= theirs:
+        return f"{start}: no benefit of pre-training is shown here."
+    return f"{start}: {(theirs - ours) / theirs:.0%} fewer errors."
+
+
+def _format_cell(cell):
+    if cell is None:
+        return "-"
+    text = f"{100 * cell['accuracy']:.1f}"
+    for key in ("draw_deviation", "seed_deviation"):
+        if cell[key] is not None:
+            text += f" ± {100 * cell[key]:.1f}"
+    return text

@@ -1,0 +1,58 @@
+"""A pre-training model from a preset or an exported directory."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from cpc_keras.export import recover, verify_artifact
+from cpc_keras.export.artifact_layout import PRETRAINING
+from cpc_keras.presets.preset_directory import preset_directory
+
+
+def load_preset(preset: str | os.PathLike, model_class: type[keras.Model]) -> keras.Model:
+    """Load a pre-training model, with all weights, and the optimizer's state if it was compiled.
+
+    Every file is checked against its SHA-256 first, and no code from the artifact is run (Keras's
+    safe mode). An artifact whose replacement was killed is brought back.
+
+    Args:
+        preset: directory written by `model.export(...)`, or the name of a shipped preset.
+        model_class: what the model must be; its module registers what the file needs.
+
+    Returns:
+        The model, an instance of `model_class`.
+
+    Raises:
+        ValueError: no such directory or name; the shipped names are listed. Or the directory is
+            incomplete or damaged (`ArtifactError`, which names the file), or holds another model.
+
+    Example:
+        >>> model = load_preset("saved_models/mine", CPCModel)
+        >>> _ = model.fit(images)
+    """
+    directory = _directory(preset)
+    verify_artifact(directory)
+    model = keras.saving.load_model(directory / PRETRAINING, safe_mode=True)
+    if not isinstance(model, model_class):
+        raise ValueError(
+            f"{directory / PRETRAINING} holds a {type(model).__name__}. Expected: "
+            f"{model_class.__name__}. Call {type(model).__name__}.from_preset({str(preset)!r})."
+        )
+    return model
+
+
+def _directory(preset):
+    recover(preset)
+    path = Path(preset)
+    if (path / "preset.json").is_file():
+        return path
+    if not isinstance(preset, str) or path.name != preset:
+        # It can only be a path: verify_artifact says what is wrong with it.
+        return path
+    try:
+        return preset_directory(preset)
+    except ValueError:
+        if path.exists():
+            return path
+        raise

@@ -1,0 +1,59 @@
+"""Checkpoints that are whole or not there."""
+
+import os
+import pathlib
+import re
+import zipfile
+
+import keras
+
+PATTERN = re.compile(r"epoch-(\d+)\.keras")
+KEPT = 2
+
+
+def save_checkpoint(
+    model: keras.Model, directory: str | os.PathLike, *, epoch: int
+) -> pathlib.Path:
+    """Save model and optimizer as `epoch-NNNN.keras` and keep the newest two.
+
+    Written under another name and renamed, so that a kill leaves no torn checkpoint.
+
+    Args:
+        model: compiled model.
+        directory: made if it is not there.
+        epoch: number of finished epochs.
+
+    Returns:
+        Path of the checkpoint.
+    """
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"epoch-{epoch:04d}.keras"
+    # Keras wants the ending .keras of the temporary name too.
+    partial = directory / f".partial-{path.name}"
+    model.save(partial)
+    partial.rename(path)
+    for old in _all(directory)[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def newest_checkpoint(directory: str | os.PathLike) -> tuple[pathlib.Path, int] | None:
+    """Return path and number of finished epochs of the newest readable checkpoint, or `None`."""
+    for path in reversed(_all(pathlib.Path(directory))):
+        # The archive's own checksums find a damaged file; the one before it is then used.
+        try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+        except (zipfile.BadZipFile, OSError):
+            damaged = path.name
+        if damaged is None:
+            return path, int(PATTERN.fullmatch(path.name)[1])
+        print(f"The checkpoint {path} is damaged ({damaged}); the one before it is used.")
+    return None
+
+
+def _all(directory):
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if PATTERN.fullmatch(path.name))

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from cpc_keras.data.fit_image import fit_image
+
+RGB = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+
+
+def test_an_image_that_fits_is_unchanged():
+    np.testing.assert_array_equal(fit_image(RGB), RGB)
+    np.testing.assert_array_equal(fit_image(RGB, image_size=(8, 12), channels=3), RGB)
+
+
+def test_size_is_height_then_width():
+    assert fit_image(RGB, image_size=(4, 6)).shape == (4, 6, 3)
+    assert fit_image(Image.fromarray(RGB), image_size=(4, 6)).shape == (4, 6, 3)
+
+
+def test_shrinking_averages_over_the_pixels_left_out():
+    # Without antialiasing the result would be black or white.
+    stripes = np.zeros((16, 16, 1), np.uint8)
+    stripes[:, ::2] = 255
+    shrunk = fit_image(stripes, image_size=(4, 4))
+    assert shrunk.min() > 100 and shrunk.max() < 155
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 3, 4, 5])
+def test_every_channel_is_resized_by_itself(num_channels):
+    image = np.random.default_rng(1).integers(0, 256, (8, 8, num_channels), dtype=np.uint8)
+    resized = fit_image(image, image_size=(5, 3))
+    for channel in range(num_channels):
+        plane = Image.fromarray(image[..., channel]).resize((3, 5), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(resized[..., channel], np.asarray(plane))
+
+
+def test_grey_is_pillows_luma():
+    luma = RGB @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(fit_image(RGB, channels=1)[..., 0], luma, atol=1)
+
+
+def test_grey_becomes_three_equal_channels():
+    np.testing.assert_array_equal(fit_image(RGB[..., :1], channels=3), RGB[..., [0, 0, 0]])
+
+
+def test_alpha_is_dropped():
+    rgba = np.concatenate([RGB, RGB[..., :1]], axis=-1)
+    np.testing.assert_array_equal(fit_image(rgba, channels=3), RGB)
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "RGBA", "HSV", "YCbCr", "LA", "1"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_mode_of_pillow_is_converted(mode, channels):
+    image = Image.fromarray(RGB).convert(mode)
+    assert fit_image(image, channels=channels).shape == (8, 12, channels)
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"), [("L", 1), ("1", 1), ("LA", 1), ("P", 3), ("CMYK", 3)]
+)
+def test_channels_default_to_grey_for_grey_images_only(mode, channels):
+    assert fit_image(Image.fromarray(RGB).convert(mode)).shape[-1] == channels
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_16_bits_are_scaled_by_their_full_range(dtype):
+    values = np.array([[0, 128, 129, 257 * 100, 65535]], dtype)
+    expected = np.array([0, 0, 1, 100, 255])
+    np.testing.assert_array_equal(fit_image(Image.fromarray(values)).ravel(), expected)
+    np.testing.assert_array_equal(fit_image(values[..., None]).ravel(), expected)
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_integers_beyond_16_bits_are_refused(value):
+    with pytest.raises(ValueError, match="go beyond 16 bits; convert"):
+        fit_image(Image.fromarray(np.array([[value, 5]], np.int32)))
+
+
+def test_float_pixels_are_refused():
+    with pytest.raises(ValueError, match="float32 pixels have no known range; convert"):
+        fit_image(Image.fromarray(np.ones((2, 2), np.float32)))
+
+
+def test_channels_that_cannot_be_converted_are_refused():
+    with pytest.raises(ValueError, match=r"5 channels to convert to 3. Expected 1, 3 or 4.*Leave"):
+        fit_image(np.zeros((2, 2, 5), np.uint8), channels=3)
