@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 # The upper ends are what the tests ran on. Keras's range is narrow: the configs of saved models
 # name its own modules, and those move between versions.
 INSTALL = [
-    "keras>=3.13,<3.16",
+    "keras>=3.15,<3.16",
     "numpy>=1.26,<3",
     "tensorflow>=2.21,<2.22",
     # TensorFlow 2.21 does not install it, and tf.summary, where a run logs, raises without it.
@@ -26,7 +26,6 @@ INSTALL = [
 DEMO = ["mlxtend>=0.23.4,<0.26"]
 # tensorflow-datasets 4.9.10 needs importlib_resources at run time and does not install it.
 TFDS = ["tensorflow-datasets>=4.9.9,<4.10", "importlib_resources>=6.4"]
-SEARCH = ["keras-tuner>=1.4.8,<1.5"]
 # jax: a test runs the core on Keras's JAX backend with TensorFlow out of reach.
 TEST = [
     "pytest>=8.2,<10",
@@ -34,7 +33,6 @@ TEST = [
     "ruff>=0.17,<0.18",  # another version formats differently
     "jax>=0.6,<0.11",
     *DEMO,
-    *SEARCH,
     *TFDS,
 ]
 DEV = ["pre-commit>=3.7,<5", *TEST]
@@ -81,7 +79,7 @@ setup(
     keywords="contrastive predictive coding, self-supervised learning, keras, tensorflow, images",
     python_requires=">=3.11,<3.14",
     install_requires=INSTALL,
-    extras_require={"demo": DEMO, "search": SEARCH, "tfds": TFDS, "test": TEST, "dev": DEV},
+    extras_require={"demo": DEMO, "tfds": TFDS, "test": TEST, "dev": DEV},
     packages=find_packages(include=["cpc_keras", "cpc_keras.*"]) + presets,
     package_dir={"cpc_keras.saved_models": "saved_models"} if presets else {},
     package_data={

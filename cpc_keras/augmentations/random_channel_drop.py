@@ -24,7 +24,7 @@ class RandomChannelDrop(keras.layers.Layer):
         Tensor of the shape and dtype of `inputs`.
 
     Example:
-        >>> RandomChannelDrop(1.0, seed=0)(np.ones((2, 8, 8, 3)), training=True).shape
+        >>> tuple(RandomChannelDrop(1.0, seed=0)(np.ones((2, 8, 8, 3)), training=True).shape)
         (2, 8, 8, 3)
     """
 

@@ -24,7 +24,7 @@ class RandomShift(keras.layers.Layer):
         Tensor of the shape and dtype of `inputs`.
 
     Example:
-        >>> RandomShift(1, seed=0)(np.zeros((2, 8, 8, 1)), training=True).shape
+        >>> tuple(RandomShift(1, seed=0)(np.zeros((2, 8, 8, 1)), training=True).shape)
         (2, 8, 8, 1)
     """
 

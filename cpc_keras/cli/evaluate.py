@@ -50,7 +50,7 @@ PROTOCOL = (
 @click.option(
     "--steps",
     type=Numbers(int),
-    default="150,400",
+    default="200,300",
     help="Training steps of the networks: at the fewest labels, at most.",
 )
 @click.option(
@@ -86,7 +86,7 @@ def compare(
     *,
     fractions=FRACTIONS,
     num_draws: int = 3,
-    steps: tuple[int, int] = (150, 400),
+    steps: tuple[int, int] = (200, 300),
     augmentation: str = "none",
     batch_size: int = 32,
 ) -> dict:
@@ -165,6 +165,7 @@ def compare(
     results = {
         "verdict": verdict(summarize(log.results)),
         "protocol": protocol,
+        "num_seeds": len(artifacts),
         "settings": settings,
         "summary": summarize(log.results),
         "results": log.results,

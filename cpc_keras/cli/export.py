@@ -1,5 +1,6 @@
 """`cpc-keras export`."""
 
+import json
 import pathlib
 
 import click
@@ -9,7 +10,12 @@ import click
 @click.argument("run", type=click.Path(exists=True, path_type=pathlib.Path))
 @click.argument("out", type=click.Path(path_type=pathlib.Path))
 @click.option("--overwrite", is_flag=True, help="Replace an artifact that is there.")
-def export(run, out, overwrite):
+@click.option(
+    "--results",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    help="results.json of cpc-keras evaluate or demo, whose scores go onto the model card.",
+)
+def export(run, out, overwrite, results):
     """Write the newest checkpoint of RUN (or a .keras file) as the directory OUT.
 
     OUT opens with tf.keras.models.load_model, tf.saved_model.load and CPCModel.from_preset.
@@ -30,5 +36,31 @@ def export(run, out, overwrite):
     model = keras.saving.load_model(run)
     if not isinstance(model, CPCModel):
         raise click.ClickException(f"{run} holds a {type(model).__name__}, not a CPCModel.")
-    model.export(out, overwrite=overwrite)
+    facts = scores_of(json.loads(results.read_text())) if results else {}
+    model.export(out, overwrite=overwrite, facts=facts)
     click.echo(f"Encoder: {out}")
+
+
+def scores_of(results: dict) -> dict:
+    """Return what a model card says of an evaluation: command, data, protocol, scores."""
+    return {
+        "command": results["facts"]["command"],
+        "data": results["facts"]["data"],
+        "protocol": results["protocol"],
+        "scores": [
+            {
+                "row": cell["row"],
+                "share of labels": cell["fraction"],
+                "labels": cell["num_labels"],
+                "accuracy": round(cell["accuracy"], 4),
+                "deviation over draws": _rounded(cell["draw_deviation"]),
+                "deviation over seeds": _rounded(cell["seed_deviation"]),
+                "seeds": results["num_seeds"],
+            }
+            for cell in results["summary"]
+        ],
+    }
+
+
+def _rounded(value):
+    return None if value is None else round(value, 4)

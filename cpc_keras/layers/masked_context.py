@@ -25,7 +25,7 @@ class MaskedContext(layers.Layer):
         Contexts, `[batch, rows, columns, dim]`, not negative.
 
     Example:
-        >>> MaskedContext(2, filters=16)(np.zeros((1, 7, 5, 32))).shape
+        >>> tuple(MaskedContext(2, filters=16)(np.zeros((1, 7, 5, 32))).shape)
         (1, 7, 5, 32)
     """
 

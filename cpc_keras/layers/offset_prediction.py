@@ -27,7 +27,8 @@ class OffsetPrediction(layers.Layer):
         ValueError: no offset, one below 1, a repeated one, or one that leaves no row.
 
     Example:
-        >>> [p.shape for p in OffsetPrediction((2, 3), target_dim=64)(np.zeros((1, 7, 5, 32)))]
+        >>> predict = OffsetPrediction((2, 3), target_dim=64)
+        >>> [tuple(p.shape) for p in predict(np.zeros((1, 7, 5, 32)))]
         [(1, 5, 5, 64), (1, 4, 5, 64)]
     """
 

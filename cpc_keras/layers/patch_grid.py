@@ -27,7 +27,7 @@ class PatchGrid(keras.layers.Layer):
         ValueError: the image sides give no whole grid; the nearest that do are named.
 
     Example:
-        >>> PatchGrid(8, 4)(np.zeros((2, 32, 32, 3))).shape
+        >>> tuple(PatchGrid(8, 4)(np.zeros((2, 32, 32, 3))).shape)
         (2, 7, 7, 8, 8, 3)
     """
 

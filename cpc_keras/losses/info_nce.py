@@ -124,7 +124,8 @@ class InfoNCE(keras.losses.Loss):
         return score(targets, predictions, targets[:, offset:])
 
     def _same_position(self, targets, predictions, positives):
-        return self._one_to_one(predictions, positives, "bhwd,chwd->hwbc")
+        predictions, positives = (ops.transpose(x, (1, 2, 0, 3)) for x in (predictions, positives))
+        return self._one_to_one(predictions, positives, "hwpd,hwcd->hwpc")
 
     def _same_row(self, targets, predictions, positives):
         batch, _, columns, dim = ops.shape(predictions)
@@ -138,8 +139,6 @@ class InfoNCE(keras.losses.Loss):
         # Predictions and candidates of one group belong together in order: the diagonal is true.
         logits = self.scale * ops.einsum(equation, predictions, positives)
         rounding = self._rounding(predictions, positives)
-        if equation == POSITION_SCORES:  # [batch, h, W] to the order of the scores
-            rounding = ops.transpose(rounding, (1, 2, 0))
         return info_nce(logits, ops.arange(ops.shape(logits)[-1]), rounding=rounding)
 
     def _all(self, targets, predictions, positives):

@@ -24,7 +24,8 @@ def extract_patches(images, *, patch_size: int, patch_stride: int):
         ValueError: the rank is not 4, or the sides give no whole grid.
 
     Example:
-        >>> extract_patches(np.zeros((2, 32, 32, 3)), patch_size=8, patch_stride=4).shape
+        >>> patches = extract_patches(np.zeros((2, 32, 32, 3)), patch_size=8, patch_stride=4)
+        >>> tuple(patches.shape)
         (2, 7, 7, 8, 8, 3)
     """
     if len(images.shape) != 4:

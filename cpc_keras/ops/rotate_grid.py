@@ -19,7 +19,8 @@ def rotate_grid(grid, direction: str):
         The rotated grid, `[batch, columns, rows, ...]` for "left" and "right".
 
     Example:
-        >>> rotate_grid(np.array([[[1, 2, 3]]]), "right")[0]      # one row becomes one column
+        >>> turned = rotate_grid(np.array([[[1, 2, 3]]]), "right")
+        >>> np.asarray(turned)[0]  # one row became one column
         array([[1],
                [2],
                [3]])

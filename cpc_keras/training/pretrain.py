@@ -86,6 +86,7 @@ def pretrain(
             epochs=recipe.num_epochs,
             validation_data=_whole_batches(held_out_images, recipe.batch_size),
             callbacks=callbacks,
+            shuffle=False,  # the dataset does it
             verbose=0,
         )
     finally:

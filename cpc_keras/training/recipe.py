@@ -33,14 +33,14 @@ RECIPES = {
     # Found by benchmarks/search_mnist_5k.py on held-out training images; results beside it.
     "mnist_5k": Recipe(
         model={
-            "patch_encoder": "tiny",
+            "patch_encoder": "mlp",
             "candidates": "same_position",
             "context_blocks": 2,
             "context_filters": 64,
             "features": "contexts",
             "pooling": "3x3",
         },
-        num_epochs=60,
-        learning_rate=2e-3,
+        num_epochs=30,
+        learning_rate=5e-3,
     ),
 }

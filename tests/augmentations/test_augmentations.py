@@ -30,10 +30,7 @@ def shifts_of(images, result, largest):
     for before, after in zip(images, result, strict=True):
         each = range(-largest, largest + 1)
         fits = [
-            (dy, dx)
-            for dy in each
-            for dx in each
-            if np.array_equal(shifted(before, dy, dx), after)
+            (dy, dx) for dy in each for dx in each if np.array_equal(shifted(before, dy, dx), after)
         ]
         assert len(fits) == 1
         found += fits
@@ -101,9 +98,7 @@ class TestBoth:
         config = {**layer.get_config(), "seed": generator}
         other = type(layer)(**config)
         assert other.seed_generator is generator
-        restored = keras.saving.deserialize_keras_object(
-            keras.saving.serialize_keras_object(other)
-        )
+        restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(other))
         assert restored.get_config()["seed"] == 7
 
 
@@ -115,7 +110,7 @@ def test_one_channel_passes_unchanged():
 
 @pytest.mark.parametrize("max_shift", [-1, 1.5, "2"])
 def test_a_shift_that_is_no_pixel_count_is_refused(max_shift):
-    with pytest.raises(ValueError, match="max_shift must be a whole number >= 0. Received"):
+    with pytest.raises(ValueError, match=r"max_shift must be a whole number >= 0. Received"):
         RandomShift(max_shift)
 
 

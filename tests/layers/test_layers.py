@@ -179,13 +179,13 @@ def _list(outputs):
 
 @pytest.mark.parametrize("arguments", [{"num_blocks": 0}, {"filters": 0}])
 def test_a_context_without_blocks_or_filters_is_refused(arguments):
-    with pytest.raises(ValueError, match="needs num_blocks >= 1 and filters >= 1. Received"):
+    with pytest.raises(ValueError, match=r"needs num_blocks >= 1 and filters >= 1. Received"):
         MaskedContext(**arguments)
 
 
 @pytest.mark.parametrize("offsets", [(), (0,), (-1, 2), (2, 2)])
 def test_offsets_that_are_no_different_counts_of_rows_are_refused(offsets):
-    with pytest.raises(ValueError, match="one or more different whole numbers >= 1. Received"):
+    with pytest.raises(ValueError, match=r"one or more different whole numbers >= 1. Received"):
         OffsetPrediction(offsets)
 
 

@@ -101,11 +101,12 @@ def test_the_table_lists_every_kind():
         assert f'| `"{kind}"` |' in InfoNCE.__doc__
 
 
+@pytest.mark.parametrize("dim", [7, 64, 300])
 @pytest.mark.parametrize("kind", CANDIDATES)
-def test_codes_that_say_nothing_cost_ln_n_and_are_never_right(kind):
+def test_codes_that_say_nothing_cost_ln_n_and_are_never_right(kind, dim):
     """All targets equal: every candidate ties with the positive."""
-    _, predictions = grids(batch=6, rows=5, columns=4, dim=64)
-    targets = np.broadcast_to(np.random.default_rng(5).normal(size=64), (6, 5, 4, 64))
+    _, predictions = grids(batch=6, rows=5, columns=4, dim=dim)
+    targets = np.broadcast_to(np.random.default_rng(5).normal(size=dim), (6, 5, 4, dim))
     number = {"num_negatives": 30} if kind == "sampled" else {}
     contrast = InfoNCE(candidates=kind, **number).contrast(targets.astype("float32"), predictions)
     np.testing.assert_allclose(contrast.loss, contrast.log_num_candidates, rtol=1e-4)
@@ -184,17 +185,17 @@ def test_the_loss_is_float32_under_mixed_precision(kind):
     number = {"num_negatives": 47} if kind == "sampled" else {}
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        loss = InfoNCE(1.0, candidates=kind, seed=2, **number)
         half = [keras.ops.cast(x, "bfloat16") for x in (targets, predictions)]
-        value = loss(*half)
-        contrast = loss.contrast(*half)
+        value = InfoNCE(1.0, candidates=kind, seed=2, **number)(*half)
+        contrast = InfoNCE(1.0, candidates=kind, seed=2, **number).contrast(*half)
     finally:
         keras.config.set_dtype_policy("float32")
     assert {keras.backend.standardize_dtype(x.dtype) for x in (value, *contrast)} == {"float32"}
     # The scores are computed in float32 from the rounded vectors, not rounded themselves.
     rounded = [np.asarray(keras.ops.cast(x, "float32")) for x in half]
-    exact = InfoNCE(1.0, candidates=kind, seed=2, **number)(*rounded)
-    np.testing.assert_allclose(float(value), float(exact), rtol=1e-6)
+    exact = float(InfoNCE(1.0, candidates=kind, seed=2, **number)(*rounded))
+    np.testing.assert_allclose(float(value), exact, rtol=1e-6)
+    np.testing.assert_allclose(np.mean(contrast.loss), exact, rtol=1e-6)
 
 
 def test_every_argument_survives_the_config():
@@ -216,9 +217,7 @@ def test_every_argument_survives_the_config():
 
 
 def test_a_seed_generator_survives_the_config_as_its_seed():
-    loss = InfoNCE(
-        candidates="sampled", num_negatives=3, seed=keras.random.SeedGenerator(8)
-    )
+    loss = InfoNCE(candidates="sampled", num_negatives=3, seed=keras.random.SeedGenerator(8))
     config = keras.saving.serialize_keras_object(loss)
     assert keras.saving.deserialize_keras_object(config).seed == 8
 

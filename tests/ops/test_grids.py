@@ -129,5 +129,5 @@ def test_rotation_mirrors_nothing(direction):
 
 
 def test_an_unknown_direction_is_refused():
-    with pytest.raises(ValueError, match="direction must be one of .*Received: 'north'"):
+    with pytest.raises(ValueError, match=r"direction must be one of .*Received: 'north'"):
         rotate_grid(np.zeros((1, 2, 2)), "north")

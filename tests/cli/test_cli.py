@@ -1,0 +1,167 @@
+"""The `cpc-keras` command, on a small folder of images."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+
+from cpc_keras.cli.main import COMMANDS, main
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes of 16 training images and 8 test images each, and one broken file."""
+    root = tmp_path_factory.mktemp("data") / "photos"
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 16), ("test", 8)):
+        for name, side in (("left", 0), ("right", 10)):
+            directory = root / split / name
+            directory.mkdir(parents=True)
+            for i in range(count):
+                image = rng.integers(0, 80, (20, 20), "uint8")
+                image[:, side : side + 10] += 150
+                PIL.Image.fromarray(image).save(directory / f"{i}.png")
+    (root / "train" / "left" / "broken.png").write_bytes(b"no image")
+    return root
+
+
+PRETRAIN = ["--epochs", "2", "--batch-size", "8", "--patch-encoder", "tiny", "--patch-size", "4", "--patch-stride", "4", "--offsets", "1,2"]
+
+
+def run(capsys, *arguments):
+    """Run the command; return exit status and what it printed."""
+    before = sys.argv
+    sys.argv = ["cpc-keras", *map(str, arguments)]
+    try:
+        main()
+        status = 0
+    except SystemExit as stop:
+        status = stop.code or 0
+    finally:
+        sys.argv = before
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+@pytest.fixture(scope="module")
+def pretrained(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "photos"
+    command = [sys.executable, "-m", "cpc_keras.cli.main", "pretrain", "--data", str(folder)]
+    done = subprocess.run(
+        [*command, "--out", str(out), *PRETRAIN], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_pretrain_writes_an_artifact_that_keras_opens(pretrained):
+    out, done = pretrained
+    encoder = keras.saving.load_model(out / "artifact")
+    assert encoder.predict(np.zeros((1, 20, 20, 1)), verbose=0).shape == (1, 64)
+    assert str(out / "artifact") in done.stdout
+    assert "step/s" in done.stderr or "s/step" in done.stderr  # the rate
+
+
+def test_unreadable_files_are_counted_and_listed(pretrained):
+    out, done = pretrained
+    assert "1 files could not be read" in done.stdout
+    assert "broken.png" in (out / "skipped.csv").read_text()
+
+
+def test_evaluate_prints_a_table_and_writes_results_and_report(pretrained, folder, capsys):
+    out, _ = pretrained
+    arguments = ("evaluate", out, "--data", folder, "--fractions", "0.5,1", "--draws", 2)
+    status, printed, error = run(capsys, *arguments, "--steps", "2,2")
+    assert status == 0, error
+    for text in ("CPC, fine-tuned", "ordinary CNN", "50% (16)", "100% (32)", "report.html"):
+        assert text in printed
+    results = json.loads((out / "results.json").read_text())
+    assert {r["row"] for r in results["results"]} == {
+        "cpc_frozen",
+        "cpc_fine_tuned",
+        "supervised",
+        "random_frozen",
+        "raw_pixels",
+        "cnn",
+    }
+    assert len(results["results"]) == 6 * (2 + 1)
+    assert "<svg" in (out / "report.html").read_text()
+
+
+def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(
+    pretrained, tmp_path, capsys
+):
+    out, _ = pretrained
+    target = tmp_path / "mine"
+    assert run(capsys, "export", out, target)[0] == 0
+    status, _, error = run(capsys, "export", out, target)
+    assert status == 1
+    assert "overwrite" in error
+    assert run(capsys, "export", out, target, "--overwrite")[0] == 0
+    a, b = (keras.saving.load_model(p).get_weights() for p in (target, out / "artifact"))
+    np.testing.assert_array_equal(a[0], b[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["pretrain", "--data", "mnist5k", "--out", "OUT"], 1, "mnist_5k"),
+        (["pretrain", "--data", "mnist_5k"], 2, "--out"),
+        (["pretrain", "--data", "FOLDER", "--out", "OUT", "--patch-size", "40"], 1, "smaller than"),
+        (["pretrain", "--data", "FOLDER", "--out", "OUT", "--offsets", "2,x"], 2, "'2,x'"),
+        (["pretrain", "--data", "FOLDER", "--out", "OUT", "--offsets", "1"], 1, "offsets >= 2"),
+        (["evaluate", "nowhere", "--data", "mnist_5k"], 2, "nowhere"),
+        (["evaluate", "EMPTY", "--data", "FOLDER"], 1, "holds no artifact"),
+        (["export", "EMPTY", "OUT"], 1, "no readable checkpoint"),
+        (["train"], 2, "train"),
+    ],
+)
+def test_bad_input_ends_with_a_message_and_a_status(
+    arguments, status, message, folder, tmp_path, capsys
+):
+    (tmp_path / "empty").mkdir()
+    names = {"OUT": tmp_path / "out", "FOLDER": folder, "EMPTY": tmp_path / "empty"}
+    received, _, error = run(capsys, *[names.get(a, a) for a in arguments])
+    assert received == status
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_evaluating_without_labels_says_where_labels_come_from(pretrained, tmp_path, capsys):
+    for i in range(4):
+        PIL.Image.fromarray(np.full((20, 20), i, "uint8")).save(tmp_path / f"{i}.png")
+    status, _, error = run(capsys, "evaluate", pretrained[0], "--data", tmp_path)
+    assert status == 1
+    assert "without labels" in error
+    assert "subfolder" in error
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_shows_every_option_with_its_default(command, capsys):
+    status, printed, _ = run(capsys, *([command] if command else []), "--help")
+    assert status == 0
+    assert "Usage: cpc-keras" in printed or "Usage:" in printed
+    if command in ("demo", "pretrain", "evaluate"):
+        assert "[default: " in printed
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(folder, tmp_path):
+    command = [sys.executable, "-m", "cpc_keras.cli.main", "pretrain", "--data", str(folder)]
+    command += ["--out", str(tmp_path / "run"), *PRETRAIN]
+    command[command.index("--epochs") + 1] = "100000"
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert "To go on where it stopped: cpc-keras pretrain --data" in error

@@ -1,0 +1,49 @@
+"""LinearProbe."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from cpc_keras.evaluation import LinearProbe
+
+
+def _problem(num_examples, num_features, num_classes=3):
+    rng = np.random.default_rng(0)
+    labels = np.arange(num_examples) % num_classes
+    centers = rng.normal(size=(num_classes, num_features))
+    return centers[labels] + rng.normal(size=(num_examples, num_features)), labels
+
+
+@pytest.mark.parametrize("num_examples", [12, 200])
+def test_probabilities_are_those_of_logistic_regression_on_standardised_features(num_examples):
+    # 12 examples of 30 features take the way through the span of the examples, 200 do not.
+    features, labels = _problem(num_examples, 30)
+    everything, _ = _problem(500, 30)
+    mean, scale = everything.mean(axis=0), everything.std(axis=0)
+    direct = LogisticRegression(C=1 / 5.0, max_iter=10_000, tol=1e-8)
+    direct.fit((features - mean) / scale, labels)
+
+    probe = LinearProbe(5.0).fit(features, labels, scale_by=everything)
+
+    np.testing.assert_allclose(
+        probe.predict_proba(everything),
+        direct.predict_proba((everything - mean) / scale),
+        atol=2e-3,
+    )
+
+
+def test_a_feature_that_never_varies_does_no_harm():
+    features, labels = _problem(30, 5)
+    features[:, 2] = 7.0
+    assert np.isfinite(LinearProbe(1.0).fit(features, labels).predict_proba(features)).all()
+
+
+def test_labels_of_a_single_class_are_refused():
+    with pytest.raises(ValueError, match=r"at least two classes.*\[4\]"):
+        LinearProbe(1.0).fit(np.zeros((3, 2)), np.full(3, 4))
+
+
+@pytest.mark.parametrize("value", [0, -1.0])
+def test_a_penalty_that_is_not_positive_is_refused(value):
+    with pytest.raises(ValueError, match="regularization must be above 0"):
+        LinearProbe(value)

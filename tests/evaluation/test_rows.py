@@ -1,0 +1,128 @@
+"""ProbeRow, NetworkRow, comparison_rows and what they are made of."""
+
+import keras
+import numpy as np
+import pytest
+
+from cpc_keras.data import ImageData, Splits
+from cpc_keras.evaluation import (
+    NetworkRow,
+    comparison_rows,
+    extract_features,
+    image_classifier,
+    nearest_images,
+    whole_image_cnn,
+)
+
+
+def _splits():
+    # Class 0 is bright on the left, class 1 on the right.
+    rng = np.random.default_rng(0)
+
+    def data(n):
+        images = rng.integers(0, 60, (n, 8, 8, 1), "uint8")
+        labels = np.arange(n) % 2
+        images[labels == 0, :, :4] += 150
+        images[labels == 1, :, 4:] += 150
+        return ImageData(images, labels=labels)
+
+    return Splits(data(64), data(32))
+
+
+def _encoder():
+    return keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+        + [keras.layers.Dense(16, activation="relu")]
+    )
+
+
+@pytest.fixture(scope="module")
+def network_row():
+    splits = _splits()
+    return NetworkRow(
+        "net",
+        image_classifier(_encoder(), num_classes=2),
+        train_images=splits.train.images,
+        test_images=splits.test.images,
+        image_augmentation=None,
+        num_steps=lambda num_labels: 30,
+        settings=({"learning_rate": 1e-2}, {"learning_rate": 0.0}),
+    )
+
+
+def test_a_network_row_learns_what_can_be_learned(network_row):
+    splits = _splits()
+    index = np.arange(16)
+    probabilities = network_row.fit_predict(
+        index, splits.train.labels[index], setting={"learning_rate": 1e-2}
+    )
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == splits.test.labels).mean() > 0.95
+
+
+def test_every_fit_starts_from_the_same_weights(network_row):
+    index, labels = np.arange(16), _splits().train.labels[:16]
+    untrained = network_row.fit_predict(index, labels, setting={"learning_rate": 0.0})
+    network_row.fit_predict(index, labels, setting={"learning_rate": 1e-2})
+    again = network_row.fit_predict(index, labels, setting={"learning_rate": 0.0})
+    np.testing.assert_array_equal(untrained, again)
+
+
+def test_held_out_training_images_are_predicted_on_demand(network_row):
+    index, labels = np.arange(16), _splits().train.labels[:16]
+    setting = {"learning_rate": 0.0}
+    held_out = network_row.fit_predict(index, labels, setting=setting, held_out=np.arange(20, 25))
+    assert held_out.shape == (5, 2)
+
+
+def test_the_comparison_has_its_six_rows_with_as_many_trials_each():
+    rows = comparison_rows(_encoder(), _encoder(), _splits(), num_steps=lambda n: 2)
+    assert [row.name for row in rows] == [
+        "cpc_frozen",
+        "random_frozen",
+        "raw_pixels",
+        "cpc_fine_tuned",
+        "supervised",
+        "cnn",
+    ]
+    assert {len(row.settings) for row in rows} == {2}
+    index, labels = np.arange(8), _splits().train.labels[:8]
+    for row in rows[:3]:
+        probabilities = row.fit_predict(index, labels, setting=row.settings[0])
+        assert (probabilities.argmax(axis=1) == _splits().test.labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("num_parameters", [30_000, 300_000, 3_000_000])
+def test_the_ordinary_cnn_is_of_the_size_that_was_asked_for(num_parameters):
+    cnn = whole_image_cnn((28, 28, 1), num_classes=10, num_parameters=num_parameters)
+    assert cnn.count_params() == pytest.approx(num_parameters, rel=0.1)
+
+
+def test_features_that_are_not_finite_are_refused():
+    encoder = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x / x)])
+    with pytest.raises(ValueError, match="NaN or infinite features for 1 of 2 images"):
+        extract_features(encoder, np.array([[1.0, 1.0], [0.0, 1.0]]))
+
+
+def test_features_do_not_depend_on_the_batch_size():
+    images = _splits().test.images
+    encoder = _encoder()
+    np.testing.assert_allclose(
+        extract_features(encoder, images, batch_size=5),
+        extract_features(encoder, images, batch_size=32),
+        atol=1e-6,
+    )
+
+
+def test_nearest_images_are_those_of_a_loop_over_all_pairs():
+    rng = np.random.default_rng(0)
+    queries, features = rng.normal(size=(3, 4)), rng.normal(size=(20, 4)) * [1, 2, 3, 4] + 5
+    index, similarity = nearest_images(queries, features, num_neighbors=4)
+    for q in range(3):
+        a = (queries[q] - features.mean(0)) / features.std(0)
+        cosines = []
+        for row in features:
+            b = (row - features.mean(0)) / features.std(0)
+            cosines.append(a @ b / np.sqrt((a @ a) * (b @ b)))
+        np.testing.assert_array_equal(index[q], np.argsort(cosines)[::-1][:4])
+        np.testing.assert_allclose(similarity[q], np.sort(cosines)[::-1][:4], atol=1e-5)

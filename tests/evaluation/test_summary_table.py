@@ -1,0 +1,70 @@
+"""summarize, format_table and verdict."""
+
+import numpy as np
+import pytest
+
+from cpc_keras.evaluation import format_table, summarize, verdict
+
+
+def _result(row, fraction, seed, draw, accuracy):
+    return {
+        "row": row,
+        "fraction": fraction,
+        "num_labels": int(4000 * fraction),
+        "seed": seed,
+        "draw": draw,
+        "accuracy": accuracy,
+    }
+
+
+def test_draws_and_seeds_are_separate_spreads():
+    accuracies = {0: [0.5, 0.6, 0.7], 1: [0.6, 0.6, 0.9]}
+    results = [
+        _result("cnn", 0.01, seed, draw, accuracy)
+        for seed, values in accuracies.items()
+        for draw, accuracy in enumerate(values)
+    ]
+    (cell,) = summarize(results)
+    assert cell["accuracy"] == pytest.approx(0.65)
+    # Sample deviations by hand: draws 0.1 and sqrt(0.03); means over draws 0.6 and 0.7.
+    assert cell["draw_deviation"] == pytest.approx((0.1 + np.sqrt(0.03)) / 2)
+    assert cell["seed_deviation"] == pytest.approx(np.sqrt(2 * 0.05**2))
+
+
+def test_one_draw_or_one_seed_has_no_spread():
+    (cell,) = summarize([_result("cnn", 1.0, 0, 0, 0.5)])
+    assert cell["draw_deviation"] is None
+    assert cell["seed_deviation"] is None
+    assert "± " not in format_table([cell])
+
+
+def _summary(cpc, other):
+    results = [
+        _result("cpc_frozen", 0.01, 0, 0, cpc),
+        _result("cpc_fine_tuned", 0.01, 0, 0, 0.1),
+        _result("cnn", 0.01, 0, 0, other),
+        _result("raw_pixels", 0.01, 0, 0, 0.2),
+    ]
+    return summarize(results)
+
+
+def test_a_benefit_is_the_share_of_errors_that_the_best_other_row_makes_more():
+    assert verdict(_summary(0.9, 0.8)).endswith(
+        "frozen + linear probe reaches 90.0%; the best other row, ordinary CNN, labels only, "
+        "80.0%: 50% fewer errors."
+    )
+
+
+@pytest.mark.parametrize("cpc", [0.8, 0.79])
+def test_no_benefit_is_claimed_at_or_below_the_best_other_row(cpc):
+    assert "no benefit" in verdict(_summary(cpc, 0.8))
+
+
+def test_the_table_has_a_line_a_row_and_a_column_a_fraction():
+    summary = summarize(
+        [_result(row, f, 0, d, 0.5) for row in ("cnn", "own") for f in (0.01, 1) for d in (0, 1)]
+    )
+    lines = format_table(summary, markdown=True).splitlines()
+    assert lines[0] == "| accuracy in %, by share of labels | 1% (40) | 100% (4000) |"
+    assert lines[2] == "| ordinary CNN, labels only | 50.0 ± 0.0 | 50.0 ± 0.0 |"
+    assert lines[3].startswith("| own |")
