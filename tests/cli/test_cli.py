@@ -32,7 +32,8 @@ def folder(tmp_path_factory):
     return root
 
 
-PRETRAIN = ["--epochs", "2", "--batch-size", "8", "--patch-encoder", "tiny", "--patch-size", "4", "--patch-stride", "4", "--offsets", "1,2"]
+PRETRAIN = ["--epochs", "2", "--batch-size", "8", "--patch-encoder", "tiny", "--patch-size", "4"]
+PRETRAIN += ["--patch-stride", "4", "--offsets", "1,2"]
 
 
 def run(capsys, *arguments):

@@ -95,5 +95,5 @@ def test_results_that_are_there_are_not_measured_again():
 
 
 def test_rows_with_different_numbers_of_trials_are_refused():
-    with pytest.raises(ValueError, match="same number of tuning trials.*'a': 3, 'b': 1"):
+    with pytest.raises(ValueError, match=r"same number of tuning trials.*'a': 3, 'b': 1"):
         _run([_Oracle("a"), _Oracle("b", qualities=(0.5,))])
