@@ -23,7 +23,7 @@ def whole_image_cnn(
 
     Example:
         >>> whole_image_cnn((28, 28, 1), num_classes=10, num_parameters=300_000).count_params()
-        286346
+        307306
     """
     # Convolutions hold 9 * (1 + 2 + 4 + 8 + 16) = 279 weights per squared width; the rest is small.
     width = max(4, round((num_parameters / 279) ** 0.5))

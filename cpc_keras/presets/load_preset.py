@@ -29,7 +29,7 @@ def load_preset(preset: str | os.PathLike, model_class: type[keras.Model]) -> ke
 
     Example:
         >>> model = load_preset("saved_models/mine", CPCModel)
-        >>> _ = model.fit(images)
+        >>> _ = model.fit(images, verbose=0)
     """
     directory = _directory(preset)
     verify_artifact(directory)

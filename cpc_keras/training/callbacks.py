@@ -6,6 +6,7 @@ import pathlib
 import time
 
 import keras
+import numpy as np
 
 from cpc_keras.training.checkpoints import save_checkpoint
 
@@ -50,6 +51,32 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Close the bar."""
         self.close()
+
+
+class EpochSeeds(keras.callbacks.Callback):
+    """Makes what is drawn at random a function of the seed and the epoch.
+
+    Keras's files do not hold the state of seed generators; set anew before each epoch, a resumed
+    run draws what it would have drawn.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set the state of every seed generator of the model."""
+        generators = [
+            generator
+            for layer in self.model._flatten_layers(include_self=True)
+            for generator in layer._seed_generators
+        ]
+        words = np.random.SeedSequence([self._seed, epoch]).generate_state(2 * len(generators))
+        for generator, state in zip(generators, words.reshape(-1, 2), strict=True):
+            generator.state.assign(state.astype(generator.state.dtype))
 
 
 class MetricsCSV(keras.callbacks.Callback):

@@ -10,7 +10,12 @@ import numpy as np
 import yaml
 
 from cpc_keras.data import image_batches
-from cpc_keras.training.callbacks import Checkpoints, MetricsCSV, TrainingProgress
+from cpc_keras.training.callbacks import (
+    Checkpoints,
+    EpochSeeds,
+    MetricsCSV,
+    TrainingProgress,
+)
 from cpc_keras.training.checkpoints import newest_checkpoint
 from cpc_keras.training.recipe import Recipe
 
@@ -70,6 +75,7 @@ def pretrain(
         return model
     progress = TrainingProgress(recipe.num_epochs, num_steps, first_epoch)
     callbacks = [
+        EpochSeeds(recipe.seed),
         MetricsCSV(run_directory / "metrics.csv", first_epoch),
         Checkpoints(run_directory / "checkpoints", recipe.num_epochs),
         progress,

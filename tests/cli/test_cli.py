@@ -14,6 +14,9 @@ import pytest
 
 from cpc_keras.cli.main import COMMANDS, main
 
+# The folder holds a broken file on purpose, and the library warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*that cannot be read:UserWarning")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -115,9 +118,27 @@ def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(
     [
         (["pretrain", "--data", "mnist5k", "--out", "OUT"], 1, "mnist_5k"),
         (["pretrain", "--data", "mnist_5k"], 2, "--out"),
-        (["pretrain", "--data", "FOLDER", "--out", "OUT", "--patch-size", "40"], 1, "smaller than"),
+        (
+            [
+                "pretrain",
+                "--data",
+                "FOLDER",
+                "--out",
+                "OUT",
+                "--batch-size",
+                "8",
+                "--patch-size",
+                "40",
+            ],
+            1,
+            "smaller than",
+        ),
         (["pretrain", "--data", "FOLDER", "--out", "OUT", "--offsets", "2,x"], 2, "'2,x'"),
-        (["pretrain", "--data", "FOLDER", "--out", "OUT", "--offsets", "1"], 1, "offsets >= 2"),
+        (
+            ["pretrain", "--data", "FOLDER", "--out", "OUT", "--batch-size", "8", "--offsets", "1"],
+            1,
+            "offsets >= 2",
+        ),
         (["evaluate", "nowhere", "--data", "mnist_5k"], 2, "nowhere"),
         (["evaluate", "EMPTY", "--data", "FOLDER"], 1, "holds no artifact"),
         (["export", "EMPTY", "OUT"], 1, "no readable checkpoint"),
@@ -157,7 +178,14 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(folder, tmp_path):
     command = [sys.executable, "-m", "cpc_keras.cli.main", "pretrain", "--data", str(folder)]
     command += ["--out", str(tmp_path / "run"), *PRETRAIN]
     command[command.index("--epochs") + 1] = "100000"
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has SIGINT ignored, and children inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "metrics.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
