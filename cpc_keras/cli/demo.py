@@ -32,7 +32,9 @@ def demo(out, seeds, budget):
     recipe = RECIPES["mnist_5k"]
     if budget == "smoke":
         recipe = dataclasses.replace(recipe, num_epochs=1)
-        splits = Splits(splits.train.subset(range(0, 4000, 4)), splits.test.subset(range(200)))
+        splits = Splits(
+            splits.train.subset(range(0, 4000, 4)), splits.test.subset(range(0, 1000, 5))
+        )
     runs = []
     for seed in range(seeds):
         run = out / f"seed-{seed}"
