@@ -125,10 +125,10 @@ def _training_plot(history) -> str:
         (left, "loss", "InfoNCE loss (nats)"),
         (right, "mutual_information", "ln N - loss (nats)"),
     ):
-        axes.plot(epochs, [h[key] for h in history], label="training", color="#0072B2")
+        axes.plot(epochs, [h[key] for h in history], label="training", marker=".", color="#0072B2")
         held_out = [(h["epoch"], h[f"val_{key}"]) for h in history if f"val_{key}" in h]
         if held_out:
-            axes.plot(*np.transpose(held_out), label="held-out", color="#D55E00")
+            axes.plot(*np.transpose(held_out), label="held-out", marker=".", color="#D55E00")
         axes.set_xlabel("epoch")
         axes.set_ylabel(text)
         axes.grid(alpha=0.3)
