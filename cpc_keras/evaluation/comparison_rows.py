@@ -33,8 +33,8 @@ def comparison_rows(
     | `raw_pixels` | logistic regression on the pixels |
     | `cnn` | an ordinary convolutional network of as many parameters as the classifier |
 
-    The three networks get the same image augmentation, optimizer, steps and batches; every row
-    gets the same number of tuning trials.
+    All rows get the same image augmentation and the same number of tuning trials; the three
+    networks the same optimizer, steps and batches.
 
     Args:
         encoder: pre-trained, images to features.
@@ -52,22 +52,20 @@ def comparison_rows(
     num_classes = int(train.require_labels().max()) + 1
     keras.utils.set_random_seed(seed)
 
+    def images():
+        return {
+            "train_images": train.images,
+            "test_images": test.images,
+            "image_augmentation": image_augmentation(augmentation, train.image_shape),
+        }
+
     def network_row(name, network):
         return NetworkRow(
-            name,
-            network,
-            train_images=train.images,
-            test_images=test.images,
-            image_augmentation=image_augmentation(augmentation, train.image_shape),
-            num_steps=num_steps,
-            batch_size=batch_size,
-            seed=seed,
+            name, network, **images(), num_steps=num_steps, batch_size=batch_size, seed=seed
         )
 
     def probe_row(name, to_features):
-        return ProbeRow(
-            name, to_features(train.images), to_features(test.images), num_classes=num_classes
-        )
+        return ProbeRow(name, to_features, **images(), num_classes=num_classes)
 
     def pixels(images):
         return images.reshape(len(images), -1).astype("float32") / np.float32(255)
@@ -76,7 +74,6 @@ def comparison_rows(
     cnn = whole_image_cnn(
         train.image_shape, num_classes=num_classes, num_parameters=classifier.count_params()
     )
-    # Probes first: a network row's fits change the encoder's weights.
     return [
         probe_row("cpc_frozen", lambda images: extract_features(encoder, images)),
         probe_row("random_frozen", lambda images: extract_features(random_encoder, images)),

@@ -49,8 +49,9 @@ def label_efficiency(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> labels = np.repeat([0, 1], 40)
-        >>> x = rng.normal(size=(80, 5)).astype("float32") + labels[:, None]
-        >>> row = ProbeRow("raw_pixels", x, x, num_classes=2)
+        >>> x = rng.integers(0, 99, (80, 2, 2, 1)) + 99 * labels[:, None, None, None]
+        >>> row = ProbeRow("raw_pixels", lambda x: np.reshape(x, (-1, 4)), train_images=x,
+        ...                test_images=x, num_classes=2)
         >>> results = label_efficiency([row], train_labels=labels, test_labels=labels,
         ...                            fractions=(0.1, 1.0), num_draws=2)
         >>> [(r["fraction"], r["num_labels"]) for r in results]

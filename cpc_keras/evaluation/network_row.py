@@ -72,8 +72,14 @@ class NetworkRow:
         Returns:
             `[number predicted, num_classes]`.
         """
-        for variable, value in zip(self._variables, self._start, strict=True):
-            variable.assign(value)
+        try:
+            return self._fit_predict(index, labels, setting, held_out)
+        finally:
+            # The next fit starts anew, and other rows may share the weights.
+            for variable, value in zip(self._variables, self._start, strict=True):
+                variable.assign(value)
+
+    def _fit_predict(self, index, labels, setting, held_out):
         steps = self._num_steps(len(index))
         batches = image_batches(
             self._train[index],

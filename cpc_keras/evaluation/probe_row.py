@@ -1,5 +1,8 @@
 """A row of the comparison: a linear probe on fixed features."""
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
 
 from cpc_keras.evaluation.linear_probe import LinearProbe
@@ -7,22 +10,33 @@ from cpc_keras.evaluation.linear_probe import LinearProbe
 # Two trials, as many as the networks get.
 SETTINGS = ({"regularization": 1.0}, {"regularization": 30.0})
 
+# Augmented copies of each labelled image, and of all of them together: few labels gain most from
+# copies, and many would take minutes.
+MAX_COPIES, MAX_IMAGES = 16, 4000
+
 
 class ProbeRow:
-    """Linear probe on features that were computed once.
+    """Linear probe on features that are never trained on labels.
+
+    Like the networks, it sees augmented copies of the labelled images: up to 16 of each beside
+    itself, as long as they are no more than 4,000 in all.
 
     Args:
         name: name of the row.
-        train_features: of all training images, labelled or not, `[n, d]`.
-        test_features: `[m, d]`.
+        to_features: function from images `[k, height, width, channels]` to features `[k, d]`.
+        train_images: all training images, labelled or not, `[n, height, width, channels]`, in
+            [0, 255].
+        test_images: `[m, height, width, channels]`.
         num_classes: number of classes.
+        image_augmentation: layer applied to copies of labelled images, or `None`.
         settings: the tuning trials.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> labels = np.repeat([0, 1], 20)
-        >>> x = rng.normal(size=(40, 5)).astype("float32") + labels[:, None]
-        >>> row = ProbeRow("raw_pixels", x, x, num_classes=2)
+        >>> images = rng.integers(0, 99, (40, 2, 2, 1)) + 99 * labels[:, None, None, None]
+        >>> row = ProbeRow("raw_pixels", lambda x: np.reshape(x, (-1, 4)), train_images=images,
+        ...                test_images=images, num_classes=2)
         >>> row.fit_predict(np.arange(40), labels, setting=row.settings[0]).shape
         (40, 2)
     """
@@ -30,16 +44,24 @@ class ProbeRow:
     def __init__(
         self,
         name: str,
-        train_features: np.ndarray,
-        test_features: np.ndarray,
+        to_features: Callable[[np.ndarray], np.ndarray],
         *,
+        train_images: np.ndarray,
+        test_images: np.ndarray,
         num_classes: int,
+        image_augmentation: keras.layers.Layer | None = None,
         settings=SETTINGS,
     ):
         self.name = name
         self.settings = tuple(settings)
-        self._train, self._test = train_features, test_features
+        self._to_features = to_features
+        self._train_images = train_images
+        self._train, self._test = to_features(train_images), to_features(test_images)
         self._num_classes = num_classes
+        self._augmentation = image_augmentation
+        # Every fit draws the same, whatever was fitted before.
+        self._draws = [] if image_augmentation is None else image_augmentation.variables
+        self._start = [keras.ops.convert_to_numpy(v).copy() for v in self._draws]
 
     def fit_predict(self, index, labels, *, setting, held_out=None) -> np.ndarray:
         """Fit on `train[index]`; return class probabilities of `train[held_out]` or the test set.
@@ -53,8 +75,20 @@ class ProbeRow:
         Returns:
             `[number predicted, num_classes]`, 0 for classes without a label.
         """
-        probe = LinearProbe(**setting).fit(self._train[index], labels, scale_by=self._train)
+        features, labels = self._with_augmented_copies(index, np.asarray(labels))
+        probe = LinearProbe(**setting).fit(features, labels, scale_by=self._train)
         features = self._test if held_out is None else self._train[held_out]
         probabilities = np.zeros((len(features), self._num_classes))
         probabilities[:, probe.classes] = probe.predict_proba(features)
         return probabilities
+
+    def _with_augmented_copies(self, index, labels):
+        num_copies = min(MAX_COPIES, MAX_IMAGES // len(index) - 1)
+        if self._augmentation is None or num_copies < 1:
+            return self._train[index], labels
+        for variable, value in zip(self._draws, self._start, strict=True):
+            variable.assign(value)
+        images = np.tile(self._train_images[index], (num_copies, 1, 1, 1)).astype("float32")
+        images = keras.ops.convert_to_numpy(self._augmentation(images, training=True))
+        features = np.concatenate([self._train[index], self._to_features(images)])
+        return features, np.tile(labels, num_copies + 1)

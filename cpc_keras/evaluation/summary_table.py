@@ -14,6 +14,9 @@ ROW_TITLES = {
     "cnn": "ordinary CNN, labels only",
 }
 
+# Below this many pre-training seeds a difference is an observation.
+MIN_SEEDS = 3
+
 
 def summarize(results: Sequence[dict]) -> list[dict]:
     """Average results over label draws and pre-training seeds.
@@ -25,11 +28,12 @@ def summarize(results: Sequence[dict]) -> list[dict]:
         One dict for each row and fraction: `row`, `fraction`, `num_labels`, `accuracy` (mean over
         everything), `draw_deviation` (standard deviation over label draws within a seed, averaged
         over seeds; `None` for one draw) and `seed_deviation` (standard deviation over seeds of the
-        means over draws; `None` for one seed). Sample deviations, with n - 1.
+        means over draws; `None` for one seed); sample deviations, with n - 1; and the means
+        themselves, `by_seed` and `by_draw`.
 
     Example:
-        >>> results = [{"row": "cnn", "fraction": 0.1, "num_labels": 9, "seed": 0, "accuracy": a}
-        ...            for a in (0.5, 0.7)]
+        >>> results = [{"row": "cnn", "fraction": 0.1, "num_labels": 9, "seed": 0, "draw": d,
+        ...             "accuracy": a} for d, a in enumerate((0.5, 0.7))]
         >>> round(summarize(results)[0]["accuracy"], 3)
         0.6
     """
@@ -40,12 +44,9 @@ def summarize(results: Sequence[dict]) -> list[dict]:
     for name in names:
         for fraction in sorted({r["fraction"] for r in results if r["row"] == name}):
             cell = [r for r in results if r["row"] == name and r["fraction"] == fraction]
-            by_seed = [
-                [r["accuracy"] for r in cell if r["seed"] == seed]
-                for seed in sorted({r["seed"] for r in cell})
-            ]
+            by_seed, by_draw = _group(cell, "seed"), _group(cell, "draw")
             draw_deviations = [np.std(a, ddof=1) for a in by_seed if len(a) > 1]
-            means = [np.mean(a) for a in by_seed]
+            means = [float(np.mean(a)) for a in by_seed]
             summary.append(
                 {
                     "row": name,
@@ -54,6 +55,8 @@ def summarize(results: Sequence[dict]) -> list[dict]:
                     "accuracy": float(np.mean(means)),
                     "draw_deviation": float(np.mean(draw_deviations)) if draw_deviations else None,
                     "seed_deviation": float(np.std(means, ddof=1)) if len(means) > 1 else None,
+                    "by_seed": means,
+                    "by_draw": [float(np.mean(a)) for a in by_draw],
                 }
             )
     return summary
@@ -96,8 +99,9 @@ def verdict(summary: Sequence[dict]) -> str:
         summary: result of `summarize`, with at least one row of CPC and one other.
 
     Returns:
-        A sentence. It claims a benefit only where the better of the CPC rows beats the best of all
-        other rows.
+        One or two sentences. A benefit is claimed only where the better of the CPC rows beats the
+        best of all other rows with each pre-training seed, at least three of them, and with each
+        draw of the labels.
     """
     fraction = min(cell["fraction"] for cell in summary)
     cells = [cell for cell in summary if cell["fraction"] == fraction]
@@ -113,7 +117,30 @@ def verdict(summary: Sequence[dict]) -> str:
     )
     if ours >= theirs:
         return f"{start}: no benefit of pre-training is shown here."
-    return f"{start}: {(theirs - ours) / theirs:.0%} fewer errors."
+    start += f": {(theirs - ours) / theirs:.0%} fewer errors"
+    seeds, draws = len(best_cpc["by_seed"]), len(best_cpc["by_draw"])
+    ahead_seeds = _num_above(best_cpc["by_seed"], best_other["by_seed"])
+    ahead_draws = _num_above(best_cpc["by_draw"], best_other["by_draw"])
+    if (ahead_seeds, ahead_draws) != (seeds, draws):
+        return (
+            f"{start} on average, but ahead only with {ahead_seeds} of {seeds} pre-training seeds "
+            f"and {ahead_draws} of {draws} draws of the labels: no claim."
+        )
+    if seeds < MIN_SEEDS:
+        return f"{start}. {seeds} pre-training seed(s): an observation; a claim needs {MIN_SEEDS}."
+    return (
+        f"{start}, ahead with each of {seeds} pre-training seeds and {draws} draws of the labels."
+    )
+
+
+def _group(cell, key):
+    return [
+        [r["accuracy"] for r in cell if r[key] == value] for value in sorted({r[key] for r in cell})
+    ]
+
+
+def _num_above(ours, theirs):
+    return sum(a > b for a, b in zip(ours, theirs, strict=True))
 
 
 def _format_cell(cell):

@@ -16,15 +16,18 @@ class OffsetPrediction(layers.Layer):
     Args:
         offsets: how many rows ahead, each at least 1, without repetition.
         target_dim: length of a prediction. CPC v2 uses 64.
+        skipped_rows: how many of the grid's last rows the contexts come without, at most the
+            smallest offset: they have nothing to predict and need not be computed.
 
     Call arguments:
-        inputs: contexts, `[batch, rows, columns, dim]`.
+        inputs: contexts, `[batch, rows - skipped_rows, columns, dim]`.
 
     Returns:
         List with, for each offset k, predictions `[batch, rows - k, columns, target_dim]`.
 
     Raises:
-        ValueError: no offset, one below 1, a repeated one, or one that leaves no row.
+        ValueError: no offset, one below 1, a repeated one, or one that leaves no row; more
+            `skipped_rows` than the smallest offset.
 
     Example:
         >>> predict = OffsetPrediction((2, 3), target_dim=64)
@@ -32,19 +35,27 @@ class OffsetPrediction(layers.Layer):
         [(1, 5, 5, 64), (1, 4, 5, 64)]
     """
 
-    def __init__(self, offsets: Sequence[int], *, target_dim: int = 64, **kwargs):
+    def __init__(
+        self, offsets: Sequence[int], *, target_dim: int = 64, skipped_rows: int = 0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.offsets = tuple(int(k) for k in offsets)
         self.target_dim = target_dim
+        self.skipped_rows = skipped_rows
         if not self.offsets or min(self.offsets) < 1 or len(set(self.offsets)) < len(self.offsets):
             raise ValueError(
                 "offsets must be one or more different whole numbers >= 1. "
                 f"Received: {tuple(offsets)}."
             )
+        if not 0 <= skipped_rows <= min(self.offsets):
+            raise ValueError(
+                f"skipped_rows must be 0 to {min(self.offsets)}, the smallest offset: the "
+                f"rows further up are needed. Received: {skipped_rows!r}."
+            )
 
     def build(self, input_shape):
         """Create one linear map an offset."""
-        rows = input_shape[1]
+        rows = input_shape[1] + self.skipped_rows
         if rows <= max(self.offsets):
             raise ValueError(
                 f"OffsetPrediction: a grid of {rows} rows leaves no row to predict at offset "
@@ -59,14 +70,21 @@ class OffsetPrediction(layers.Layer):
 
     def call(self, inputs):
         """Predict the targets of every offset."""
+        rows = inputs.shape[1] + self.skipped_rows
         pairs = zip(self.offsets, self.projections, strict=True)
-        return [projection(inputs[:, :-offset]) for offset, projection in pairs]
+        return [projection(inputs[:, : rows - offset]) for offset, projection in pairs]
 
     def compute_output_shape(self, input_shape):
         """Return one shape an offset."""
         batch, rows, columns, _ = input_shape
+        rows += self.skipped_rows
         return [(batch, rows - k, columns, self.target_dim) for k in self.offsets]
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "offsets": self.offsets, "target_dim": self.target_dim}
+        return {
+            **super().get_config(),
+            "offsets": self.offsets,
+            "target_dim": self.target_dim,
+            "skipped_rows": self.skipped_rows,
+        }

@@ -183,12 +183,17 @@ class CPCModel(keras.Model):
         codes = self.patch_encoder(patches)
         codes = ops.reshape(codes, (-1, *self.grid, codes.shape[-1]))
         outputs = {"targets": keras.layers.Dense(config["target_dim"], name="targets")(codes)}
-        for direction in config["directions"]:
-            contexts = self.context_network(rotate_grid(codes, direction))
+        # The last rows predict nothing that lies in the grid: their contexts are not computed.
+        skipped = min(config["offsets"])
+        contexts = self._contexts(codes, self.context_network, skipped_rows=skipped)
+        for direction, context in contexts.items():
             predict = OffsetPrediction(
-                config["offsets"], target_dim=config["target_dim"], name=f"predict_{direction}"
+                config["offsets"],
+                target_dim=config["target_dim"],
+                skipped_rows=skipped,
+                name=f"predict_{direction}",
             )
-            for offset, prediction in zip(config["offsets"], predict(contexts), strict=True):
+            for offset, prediction in zip(config["offsets"], predict(context), strict=True):
                 outputs[f"{direction}_{offset}"] = prediction
         return keras.Model(images, outputs, name="network")
 
@@ -215,18 +220,34 @@ class CPCModel(keras.Model):
             patch_size=self._config["patch_size"],
             patch_stride=self._config["patch_stride"],
             pooling=pooling or self._config["pooling"],
-            summarize=self._contexts if self._config["features"] == "contexts" else None,
+            summarize=self._context_features if self._config["features"] == "contexts" else None,
             return_grid=return_grid,
         )
 
-    def _contexts(self, codes):
+    def _contexts(self, codes, context_network, *, skipped_rows=0):
+        """Contexts by direction, in its frame, without the last `skipped_rows` rows."""
+        turned = {d: rotate_grid(codes, d) for d in self._config["directions"]}
+        contexts = {}
+        # Grids of one shape go through the network as one batch: few large products are faster than
+        # many small ones.
+        for rows, columns in dict.fromkeys(grid.shape[1:3] for grid in turned.values()):
+            group = [d for d, grid in turned.items() if grid.shape[1:3] == (rows, columns)]
+            rows -= skipped_rows
+            stacked = ops.stack([turned[d][:, :rows] for d in group])
+            shape = (rows, columns, codes.shape[-1])
+            together = context_network(ops.reshape(stacked, (-1, *shape)))
+            together = ops.reshape(together, (len(group), -1, *shape))
+            contexts.update({d: together[i] for i, d in enumerate(group)})
+        return {d: contexts[d] for d in turned}
+
+    def _context_features(self, codes):
         """Contexts of all directions side by side, `[batch, rows, columns, directions * d]`."""
-        contexts = []
-        for direction in self._config["directions"]:
-            # `call`, not the layer itself: the graph then consists of the stock layers inside, and
-            # loads where this package is not installed.
-            context = self.context_network.call(rotate_grid(codes, direction))
-            contexts.append(rotate_grid(context, OPPOSITE_TURN.get(direction, direction)))
+        # `call`, not the layer itself: the graph then consists of the stock layers inside, and
+        # loads where this package is not installed.
+        contexts = [
+            rotate_grid(context, OPPOSITE_TURN.get(direction, direction))
+            for direction, context in self._contexts(codes, self.context_network.call).items()
+        ]
         return ops.concatenate(contexts, axis=-1) if len(contexts) > 1 else contexts[0]
 
     def call(self, inputs, training=False):

@@ -7,6 +7,7 @@ import pytest
 from cpc_keras.data import ImageData, Splits
 from cpc_keras.evaluation import (
     NetworkRow,
+    ProbeRow,
     comparison_rows,
     extract_features,
     image_classifier,
@@ -66,6 +67,58 @@ def test_every_fit_starts_from_the_same_weights(network_row):
     network_row.fit_predict(index, labels, setting={"learning_rate": 1e-2})
     again = network_row.fit_predict(index, labels, setting={"learning_rate": 0.0})
     np.testing.assert_array_equal(untrained, again)
+
+
+def test_a_fit_leaves_the_weights_that_other_rows_share_as_they_were():
+    # The row holds the encoder itself, not a copy.
+    encoder = _encoder()
+    splits = _splits()
+    row = NetworkRow(
+        "net",
+        image_classifier(encoder, num_classes=2),
+        train_images=splits.train.images,
+        test_images=splits.test.images,
+        image_augmentation=None,
+        num_steps=lambda num_labels: 5,
+    )
+    before = encoder.get_weights()
+    row.fit_predict(np.arange(16), splits.train.labels[:16], setting={"learning_rate": 1e-2})
+    for now, then in zip(encoder.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def _probe_row(augmentation):
+    splits = _splits()
+    return ProbeRow(
+        "pixels",
+        lambda images: images.reshape(len(images), -1).astype("float32"),
+        train_images=splits.train.images,
+        test_images=splits.test.images,
+        num_classes=2,
+        image_augmentation=augmentation,
+    )
+
+
+def test_a_probe_learns_from_augmented_copies():
+    class Mirror(keras.layers.Layer):
+        def call(self, images):
+            return images[:, :, ::-1]
+
+    plain, mirrored = _probe_row(None), _probe_row(Mirror())
+    index, labels = np.arange(8), _splits().train.labels[:8]
+    held_out = np.arange(20, 40)
+    setting = plain.settings[0]
+    sure = plain.fit_predict(index, labels, setting=setting, held_out=held_out).max(axis=1)
+    unsure = mirrored.fit_predict(index, labels, setting=setting, held_out=held_out).max(axis=1)
+    # A class and its mirror image are the two classes: copies under the wrong class confuse.
+    assert sure.min() > 0.9 > unsure.mean()
+
+
+def test_augmented_copies_are_the_same_in_every_fit():
+    row = _probe_row(keras.layers.RandomTranslation(0.3, 0.3))
+    index, labels = np.arange(8), _splits().train.labels[:8]
+    first, again = (row.fit_predict(index, labels, setting=row.settings[0]) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
 
 
 def test_held_out_training_images_are_predicted_on_demand(network_row):

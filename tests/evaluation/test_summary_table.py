@@ -39,25 +39,47 @@ def test_one_draw_or_one_seed_has_no_spread():
 
 
 def _summary(cpc, other):
+    """Of accuracies `[seed][draw]`."""
     results = [
-        _result("cpc_frozen", 0.01, 0, 0, cpc),
-        _result("cpc_fine_tuned", 0.01, 0, 0, 0.1),
-        _result("cnn", 0.01, 0, 0, other),
-        _result("raw_pixels", 0.01, 0, 0, 0.2),
+        _result(row, 0.01, seed, draw, accuracy)
+        for row, accuracies in (("cpc_frozen", cpc), ("cnn", other))
+        for seed, values in enumerate(accuracies)
+        for draw, accuracy in enumerate(values)
     ]
+    seeds_and_draws = {(r["seed"], r["draw"]) for r in results}
+    for row, accuracy in (("cpc_fine_tuned", 0.1), ("raw_pixels", 0.2)):
+        results += [_result(row, 0.01, s, d, accuracy) for s, d in sorted(seeds_and_draws)]
     return summarize(results)
 
 
 def test_a_benefit_is_the_share_of_errors_that_the_best_other_row_makes_more():
-    assert verdict(_summary(0.9, 0.8)).endswith(
+    assert verdict(_summary([[0.9, 0.9]] * 3, [[0.8, 0.8]] * 3)).endswith(
         "frozen + linear probe reaches 90.0%; the best other row, ordinary CNN, labels only, "
-        "80.0%: 50% fewer errors."
+        "80.0%: 50% fewer errors, ahead with each of 3 pre-training seeds and 2 draws of the "
+        "labels."
     )
 
 
 @pytest.mark.parametrize("cpc", [0.8, 0.79])
 def test_no_benefit_is_claimed_at_or_below_the_best_other_row(cpc):
-    assert "no benefit" in verdict(_summary(cpc, 0.8))
+    assert "no benefit" in verdict(_summary([[cpc]] * 3, [[0.8]] * 3))
+
+
+def test_fewer_than_three_seeds_are_an_observation():
+    text = verdict(_summary([[0.9, 0.9]], [[0.8, 0.8]]))
+    assert text.endswith(
+        "50% fewer errors. 1 pre-training seed(s): an observation; a claim needs 3."
+    )
+
+
+def test_nothing_is_claimed_where_a_seed_or_a_draw_is_behind():
+    behind_with_one_draw = verdict(_summary([[0.95, 0.7]] * 3, [[0.8, 0.8]] * 3))
+    assert behind_with_one_draw.endswith(
+        "on average, but ahead only with 3 of 3 pre-training seeds and 1 of 2 draws of the labels: "
+        "no claim."
+    )
+    behind_with_one_seed = verdict(_summary([[0.9], [0.9], [0.75]], [[0.8]] * 3))
+    assert "2 of 3 pre-training seeds" in behind_with_one_seed
 
 
 def test_the_table_has_a_line_a_row_and_a_column_a_fraction():

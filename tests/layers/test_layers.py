@@ -36,20 +36,20 @@ def context_of_the_paper(layer, codes, num_blocks):
         w_out, b_out = (weight(layer, f"block_{n}_out/{x}") for x in ("kernel", "bias"))
         result = np.zeros_like(total)
         for b in range(batch):
-            inner = np.maximum(total[b] @ w_in[0, 0] + b_in, 0)
+            inner = np.maximum(total[b] @ w_in + b_in, 0)
             wide = np.zeros((rows + 1, *inner.shape[1:]))  # row 0 is the row of zeros
             for r in range(rows):
                 for c in range(columns):
                     value = b_row.copy()
-                    for step, kernel in zip((-1, 0, 1), w_row[0], strict=True):
+                    for step, kernel in zip((-1, 0, 1), np.split(w_row, 3), strict=True):
                         if 0 <= c + step < columns:
                             value += inner[r, c + step] @ kernel
                     wide[r + 1, c] = value
             for r in range(rows):
                 for c in range(columns):
-                    own = wide[r + 1, c] @ w_above[1, 0]
-                    above = wide[r, c] @ w_above[0, 0]
-                    result[b, r, c] = np.maximum(own + above + b_above, 0) @ w_out[0, 0] + b_out
+                    w_upper, w_own = np.split(w_above, 2)
+                    above = wide[r, c] @ w_upper + wide[r + 1, c] @ w_own
+                    result[b, r, c] = np.maximum(above + b_above, 0) @ w_out + b_out
         total = total + result
     return np.maximum(total, 0)
 
@@ -94,10 +94,9 @@ def test_a_context_ignores_the_rows_below_and_sees_num_blocks_rows_above():
 
 def test_the_check_finds_a_context_that_sees_the_row_below():
     class Leaky(MaskedContext):
-        def build(self, input_shape):
-            super().build(input_shape)
-            for block in self.blocks:
-                block[2] = keras.layers.ZeroPadding2D(((0, 1), (0, 0)))
+        def _above_here(self, x):
+            below = keras.ops.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0)))[:, 1:]
+            return keras.ops.concatenate([below, x], axis=-1)
 
     layer = Leaky(1, filters=8)
     codes = normal(2, 6, 4, 5)
@@ -141,10 +140,29 @@ def test_each_offset_has_its_own_map():
     assert (layer.weights[0].numpy() != layer.weights[1].numpy()).any()
 
 
+def test_skipped_rows_change_nothing_but_the_contexts_that_are_needed():
+    contexts = normal(2, 5, 3, 4)
+    whole = OffsetPrediction((2, 3), target_dim=3)
+    cut = OffsetPrediction((2, 3), target_dim=3, skipped_rows=2)
+    expected = whole(contexts)
+    cut.build((2, 3, 3, 4))
+    cut.set_weights(whole.get_weights())
+    for prediction, other in zip(cut(contexts[:, :3]), expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(prediction), np.asarray(other))
+    assert cut.compute_output_shape((2, 3, 3, 4)) == [tuple(p.shape) for p in expected]
+
+
+@pytest.mark.parametrize("skipped_rows", [-1, 3])
+def test_more_skipped_rows_than_the_smallest_offset_are_refused(skipped_rows):
+    with pytest.raises(ValueError, match="skipped_rows must be 0 to 2"):
+        OffsetPrediction((2, 3), skipped_rows=skipped_rows)
+
+
 LAYERS = [
     (PatchGrid, {"patch_size": 4, "patch_stride": 2, "name": "cut"}, (2, 8, 12, 3)),
     (MaskedContext, {"num_blocks": 2, "filters": 3, "name": "context"}, (2, 4, 3, 5)),
     (OffsetPrediction, {"offsets": (3, 1), "target_dim": 6, "name": "predict"}, (2, 4, 3, 5)),
+    (OffsetPrediction, {"offsets": (3, 2), "skipped_rows": 2, "name": "predict"}, (2, 2, 3, 5)),
 ]
 
 
