@@ -79,11 +79,16 @@ def image_batches(
 
     last_epoch = np.iinfo(np.int64).max if epochs is None else first_epoch + epochs
     dataset = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(epoch_order)
-    dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(gather, num_parallel_calls=2)
     # tf.data cannot count through flat_map; Keras's progress bar wants the number.
     num_batches = tf.data.INFINITE_CARDINALITY if epochs is None else num_steps * epochs
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.prefetch(2)
+    # There is nothing to tune, and the thread that tunes sleeps twice as long each time, without
+    # waking when its iterator goes: short fits would take up to twice as long (measured).
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _check_images(images: np.ndarray) -> None:

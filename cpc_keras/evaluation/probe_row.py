@@ -10,16 +10,16 @@ from cpc_keras.evaluation.linear_probe import LinearProbe
 # Two trials, as many as the networks get.
 SETTINGS = ({"regularization": 1.0}, {"regularization": 30.0})
 
-# Augmented copies of each labelled image, and of all of them together: few labels gain most from
-# copies, and many would take minutes.
-MAX_COPIES, MAX_IMAGES = 16, 4000
+# Augmented copies of each labelled image, and images in all: few labels gain most from copies, and
+# many would take minutes.
+MAX_COPIES, MAX_IMAGES = 16, 1200
 
 
 class ProbeRow:
     """Linear probe on features that are never trained on labels.
 
     Like the networks, it sees augmented copies of the labelled images: up to 16 of each beside
-    itself, as long as they are no more than 4,000 in all.
+    itself, as long as there are no more than 1,200 images.
 
     Args:
         name: name of the row.

@@ -394,3 +394,19 @@ def test_predict_returns_targets_and_predictions():
 def test_summary_shows_the_network(capsys):
     build(compiled=False).summary()
     assert "patch_grid" in capsys.readouterr().out
+
+
+def test_a_step_compiled_by_xla_computes_the_same():
+    images = some_images()
+    model = build(directions=("down", "left"), patch_encoder="mlp", candidates="same_position")
+    expected = model.evaluate(images, batch_size=8, return_dict=True, verbose=0)
+    model.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=True)
+    compiled = model.evaluate(images, batch_size=8, return_dict=True, verbose=0)
+    assert compiled == pytest.approx(expected, rel=1e-4)
+
+
+def test_default_augmentation_and_sampled_candidates_train_under_xla():
+    model = build(compiled=False, candidates="sampled", num_negatives=20, seed=0)
+    model.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=True)
+    history = model.fit(some_images(16), batch_size=8, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"][0])
