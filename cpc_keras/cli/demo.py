@@ -13,7 +13,7 @@ from cpc_keras.training import RECIPES
 
 # "smoke" goes the whole way in a minute or two; its figures mean nothing.
 BUDGETS = {
-    "full": {"steps": (200, 300), "fractions": (0.01, 0.05, 0.1, 1.0), "num_draws": 3},
+    "full": {"steps": (150, 250), "fractions": (0.01, 0.05, 0.1, 1.0), "num_draws": 3},
     "smoke": {"steps": (3, 3), "fractions": (0.01, 1.0), "num_draws": 2},
 }
 

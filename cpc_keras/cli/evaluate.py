@@ -33,9 +33,9 @@ PROTOCOL = (
     "{num_train} training images, class balanced, seeded, nested, the same for every row; "
     "{num_draws} draws for each share below 100 %. For each share a row tries {num_trials} "
     "settings on a quarter of the first draw's labels, held out, and is then fitted on all labels "
-    "of each draw. Networks: AdamW, {first} to {last} steps of {batch_size} images, image "
-    'augmentation "{augmentation}" for all of them; the ordinary CNN has as many parameters as '
-    "the classifier on CPC."
+    'of each draw. Image augmentation "{augmentation}" for every row. Networks: AdamW, {first} to '
+    "{last} steps of {batch_size} images, half of that in a trial; the ordinary CNN has as many "
+    "parameters as the classifier on CPC."
 )
 
 
@@ -50,7 +50,7 @@ PROTOCOL = (
 @click.option(
     "--steps",
     type=Numbers(int),
-    default="200,300",
+    default="150,250",
     help="Training steps of the networks: at the fewest labels, at most.",
 )
 @click.option(
@@ -86,7 +86,7 @@ def compare(
     *,
     fractions=FRACTIONS,
     num_draws: int = 3,
-    steps: tuple[int, int] = (200, 300),
+    steps: tuple[int, int] = (150, 250),
     augmentation: str = "none",
     batch_size: int = 32,
 ) -> dict:

@@ -1,6 +1,7 @@
 """The `cpc-keras` command: its group, and how errors and Ctrl-C end it."""
 
 import importlib
+import logging
 import os
 import sys
 
@@ -44,6 +45,8 @@ def cli():
 def main() -> None:
     """Run the command; exit with 0, 1 (an error, said in one line), 2 (usage) or 130 (Ctrl-C)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Networks predict sets of many sizes; TensorFlow's advice on retracing would cut the bars up.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -59,9 +59,15 @@ def comparison_rows(
             "image_augmentation": image_augmentation(augmentation, train.image_shape),
         }
 
-    def network_row(name, network):
+    def network_row(name, network, **kwargs):
         return NetworkRow(
-            name, network, **images(), num_steps=num_steps, batch_size=batch_size, seed=seed
+            name,
+            network,
+            **images(),
+            num_steps=num_steps,
+            batch_size=batch_size,
+            seed=seed,
+            **kwargs,
         )
 
     def probe_row(name, to_features):
@@ -80,5 +86,5 @@ def comparison_rows(
         probe_row("raw_pixels", pixels),
         network_row("cpc_fine_tuned", classifier),
         network_row("supervised", image_classifier(random_encoder, num_classes=num_classes)),
-        network_row("cnn", cnn),
+        network_row("cnn", cnn, jit_compile=True),
     ]

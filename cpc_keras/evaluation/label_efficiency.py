@@ -107,6 +107,8 @@ def _choose(row, train_labels, fraction, on_fit):
     fit, held_out = hold_out(train_labels[index], seed=0)
     if not len(held_out):
         # One label a class: nothing can be held out; the first setting is taken unseen.
+        for _ in row.settings:
+            on_fit()
         return row.settings[0], None
     trials = []
     truth = train_labels[index[held_out]]
