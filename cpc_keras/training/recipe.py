@@ -33,8 +33,8 @@ class Recipe:
 
 RECIPES = {
     "default": Recipe(),
-    # Best of four in a short search (benchmarks/search_mnist_5k.py, held-out training images;
-    # one seed, differences within noise). The epochs follow from the demo's time, not from it.
+    # From a short search (benchmarks/search_mnist_5k.py, held-out training images; one seed, an
+    # earlier network). The epochs follow from the time they take, not from it.
     "mnist_5k": Recipe(
         model={
             "patch_encoder": "mlp",
