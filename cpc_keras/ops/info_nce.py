@@ -51,7 +51,8 @@ def info_nce(logits, positives, *, excluded=None, rounding=0.0) -> Contrast:
         num_candidates -= ops.sum(ops.cast(excluded, "float32"), axis=-1)
     positives = ops.broadcast_to(ops.cast(positives, "int32"), shape[:-1])
     positive_logits = ops.take_along_axis(logits, positives[..., None], axis=-1)
-    loss = ops.logsumexp(logits, axis=-1) - positive_logits[..., 0]
+    # The positive is taken off first: of two large, nearly equal numbers little would be left.
+    loss = ops.logsumexp(logits - positive_logits, axis=-1)
     bar = positive_logits - ops.cast(rounding, "float32")[..., None]
     num_at_least = ops.sum(ops.cast(logits >= bar, "float32"), axis=-1)
     return Contrast(
