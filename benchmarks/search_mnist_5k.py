@@ -8,6 +8,7 @@ Results: benchmarks/results/mnist_5k_search.json.
 
 import argparse
 import dataclasses
+import functools
 import json
 import pathlib
 import tempfile
@@ -17,37 +18,25 @@ import numpy as np
 
 from cpc_keras import CPCModel
 from cpc_keras.augmentations import image_augmentation
+from cpc_keras.cli.pretrain import override
 from cpc_keras.data import Splits, hold_out, load_data
 from cpc_keras.evaluation import comparison_rows, label_efficiency
-from cpc_keras.training import RECIPES, Recipe, pretrain
+from cpc_keras.training import RECIPES, pretrain
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "mnist_5k_search.json"
 RECIPE = RECIPES["mnist_5k"]
-
-
-def changed(*, image_augmentation: str = "none", **changes) -> Recipe:
-    """The demo's recipe with other settings of the run, or of the model."""
-    fields = {field.name for field in dataclasses.fields(Recipe)}
-    run = {name: value for name, value in changes.items() if name in fields}
-    model = {name: value for name, value in changes.items() if name not in fields}
-    return dataclasses.replace(
-        RECIPE,
-        model={**RECIPE.model, **model},
-        image_augmentation=image_augmentation,
-        jit_compile=RECIPE.jit_compile if image_augmentation == "none" else "auto",
-        **run,
-    )
+change = functools.partial(override, RECIPE, seed=RECIPE.seed)
 
 
 CANDIDATES = {
     "recipe": RECIPE,
-    "learning rate 2e-3": changed(learning_rate=2e-3),
-    "batches of 32": changed(batch_size=32),
-    "3 blocks of 32 filters": changed(context_blocks=3, context_filters=32),
-    "image augmentation": changed(image_augmentation="digits"),
-    "patches of 12 pixels": changed(patch_size=12, offsets=(3, 4)),
-    "256 sampled candidates": changed(candidates="sampled", num_negatives=256),
-    "features of codes": changed(features="codes"),
+    "learning rate 2e-3": change(learning_rate=2e-3),
+    "batches of 32": change(batch_size=32),
+    "3 blocks of 32 filters": change(context_blocks=3, context_filters=32),
+    "image augmentation": change(image_augmentation="digits"),
+    "patches of 12 pixels": change(patch_size=12, offsets=(3, 4)),
+    "256 sampled candidates": change(candidates="sampled", num_negatives=256),
+    "features of codes": change(features="codes"),
 }
 
 

@@ -80,7 +80,7 @@ class NetworkRow:
         Returns:
             `[number predicted, num_classes]`.
         """
-        self._restart()
+        self._restart()  # here too: the input pipeline may have drawn on after the last fit
         try:
             return self._fit_predict(index, labels, setting, held_out)
         finally:
@@ -94,14 +94,18 @@ class NetworkRow:
         steps = self._num_steps(len(index))
         if held_out is not None:
             steps = max(1, steps // 2)  # a trial: half the steps tell the settings apart
-        batches = image_batches(
-            self._train[index],
-            labels=np.asarray(labels),
-            batch_size=min(self._batch_size, len(index)),
-            seed=self._seed,
-        ).map(self._augmented)
+        batches = (
+            image_batches(
+                self._train[index],
+                labels=np.asarray(labels),
+                batch_size=min(self._batch_size, len(index)),
+                seed=self._seed,
+            )
+            .map(self._augmented)
+            .prefetch(2)
+        )
         self._network.fit(
-            batches.prefetch(2),
+            batches,
             steps_per_epoch=steps,
             callbacks=[_WarmUpCosine(setting["learning_rate"], steps)],
             shuffle=False,  # the dataset does it

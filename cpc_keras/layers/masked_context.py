@@ -49,7 +49,7 @@ class MaskedContext(layers.Layer):
             return layer
 
         # The convolutions are products of weights with the codes under the kernel, put side by
-        # side: on a CPU several times faster than convolutions of so few pixels.
+        # side: XLA makes more of products than of convolutions of so few pixels.
         self.blocks = [
             [
                 dense(f"block_{i}_in", dim, self.filters, "relu"),

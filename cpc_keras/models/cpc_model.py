@@ -228,8 +228,7 @@ class CPCModel(keras.Model):
         """Contexts by direction, in its frame, without the last `skipped_rows` rows."""
         turned = {d: rotate_grid(codes, d) for d in self._config["directions"]}
         contexts = {}
-        # Grids of one shape go through the network as one batch: few large products are faster than
-        # many small ones.
+        # Grids of one shape go through the network as one batch, in fewer and larger products.
         for rows, columns in dict.fromkeys(grid.shape[1:3] for grid in turned.values()):
             group = [d for d, grid in turned.items() if grid.shape[1:3] == (rows, columns)]
             rows -= skipped_rows
