@@ -1,7 +1,7 @@
 """Codes to contexts that see no row below."""
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 
 @keras.saving.register_keras_serializable("cpc_keras")
@@ -43,41 +43,33 @@ class MaskedContext(layers.Layer):
         """Create the blocks for the codes' width."""
         dim = input_shape[-1]
 
-        def dense(name, fan_in, units, activation=None):
-            layer = layers.Dense(units, activation=activation, name=name)
-            layer.build((None, None, None, fan_in))
-            return layer
-
-        # The convolutions are products of weights with the codes under the kernel, put side by
-        # side: XLA makes more of products than of convolutions of so few pixels.
-        self.blocks = [
-            [
-                dense(f"block_{i}_in", dim, self.filters, "relu"),
-                dense(f"block_{i}_row", 3 * self.filters, self.filters),
-                dense(f"block_{i}_above", 2 * self.filters, self.filters, "relu"),
-                dense(f"block_{i}_out", self.filters, dim),
+        def block(index):
+            name = f"block_{index}"
+            # Rows and columns stay open: the rows of zeros let even a single row pass.
+            shapes = [(None, None, None, n) for n in (dim, self.filters)]
+            parts = [
+                layers.Conv2D(self.filters, 1, activation="relu", name=f"{name}_in"),
+                layers.Conv2D(self.filters, (1, 3), padding="same", name=f"{name}_row"),
+                layers.ZeroPadding2D(((1, 0), (0, 0)), name=f"{name}_pad"),
+                layers.Conv2D(self.filters, (2, 1), activation="relu", name=f"{name}_above"),
+                layers.Conv2D(dim, 1, name=f"{name}_out"),
             ]
-            for i in range(self.num_blocks)
-        ]
+            for part, shape in zip(parts, shapes[:1] + shapes[1:] * 4, strict=True):
+                part.build(shape)
+            return parts
+
+        self.blocks = [block(i) for i in range(self.num_blocks)]
         self.built = True
 
     def call(self, inputs):
         """Compute the contexts."""
         total = inputs
-        for project_in, convolve_row, convolve_above, project_out in self.blocks:
-            x = project_in(total)
-            x = convolve_row(self._left_here_right(x))
-            x = convolve_above(self._above_here(x))
-            total = total + project_out(x)
-        return ops.relu(total)
-
-    def _left_here_right(self, x):
-        padded = ops.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
-        return ops.concatenate([padded[:, :, :-2], x, padded[:, :, 2:]], axis=-1)
-
-    def _above_here(self, x):
-        # A row of zeros on top: even a single row passes.
-        return ops.concatenate([ops.pad(x, ((0, 0), (1, 0), (0, 0), (0, 0)))[:, :-1], x], axis=-1)
+        for block in self.blocks:
+            x = total
+            for part in block:
+                x = part(x)
+            total = total + x
+        return keras.ops.relu(total)
 
     def compute_output_shape(self, input_shape):
         """Return the shape of the codes."""

@@ -227,17 +227,10 @@ class CPCModel(keras.Model):
     def _contexts(self, codes, context_network, *, skipped_rows=0):
         """Contexts by direction, in its frame, without the last `skipped_rows` rows."""
         turned = {d: rotate_grid(codes, d) for d in self._config["directions"]}
-        contexts = {}
-        # Grids of one shape go through the network as one batch, in fewer and larger products.
-        for rows, columns in dict.fromkeys(grid.shape[1:3] for grid in turned.values()):
-            group = [d for d, grid in turned.items() if grid.shape[1:3] == (rows, columns)]
-            rows -= skipped_rows
-            stacked = ops.stack([turned[d][:, :rows] for d in group])
-            shape = (rows, columns, codes.shape[-1])
-            together = context_network(ops.reshape(stacked, (-1, *shape)))
-            together = ops.reshape(together, (len(group), -1, *shape))
-            contexts.update({d: together[i] for i, d in enumerate(group)})
-        return {d: contexts[d] for d in turned}
+        return {
+            d: context_network(grid[:, : grid.shape[1] - skipped_rows])
+            for d, grid in turned.items()
+        }
 
     def _context_features(self, codes):
         """Contexts of all directions side by side, `[batch, rows, columns, directions * d]`."""
