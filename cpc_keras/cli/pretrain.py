@@ -74,8 +74,6 @@ def override(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "image_augmentation": image_augmentation,
-        # XLA has none of the operations that turn and shift whole images.
-        "jit_compile": None if image_augmentation in (None, "none") else "auto",
         "seed": seed,
         "model": {**recipe.model, **{k: v for k, v in model.items() if v is not None}},
     }

@@ -59,7 +59,7 @@ def comparison_rows(
             "image_augmentation": image_augmentation(augmentation, train.image_shape),
         }
 
-    def network_row(name, network, **kwargs):
+    def network_row(name, network):
         return NetworkRow(
             name,
             network,
@@ -67,7 +67,6 @@ def comparison_rows(
             num_steps=num_steps,
             batch_size=batch_size,
             seed=seed,
-            **kwargs,
         )
 
     def probe_row(name, to_features):
@@ -86,5 +85,5 @@ def comparison_rows(
         probe_row("raw_pixels", pixels),
         network_row("cpc_fine_tuned", classifier),
         network_row("supervised", image_classifier(random_encoder, num_classes=num_classes)),
-        network_row("cnn", cnn, jit_compile=True),
+        network_row("cnn", cnn),
     ]

@@ -26,8 +26,6 @@ class NetworkRow:
         image_augmentation: layer applied to training images, or `None`.
         num_steps: function from the number of labels to the number of training steps.
         batch_size: images a step; fewer where there are fewer labels.
-        jit_compile: compile the training step with XLA. On a CPU it halves a plain convolutional
-            network's step, and lengthens that of many small products.
         settings: the tuning trials.
         seed: of the order of the batches.
     """
@@ -42,7 +40,6 @@ class NetworkRow:
         image_augmentation: keras.layers.Layer | None,
         num_steps: Callable[[int], int],
         batch_size: int = 32,
-        jit_compile: bool = False,
         settings=SETTINGS,
         seed: int = 0,
     ):
@@ -57,7 +54,7 @@ class NetworkRow:
         self._network.compile(
             optimizer=keras.optimizers.AdamW(1e-3, weight_decay=1e-3),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=jit_compile,
+            jit_compile=False,
         )
         self._network.optimizer.build(self._network.trainable_variables)
         # One compiled network serves all fits (tracing anew takes seconds): its state is put back.
@@ -116,7 +113,7 @@ class NetworkRow:
         return np.asarray(keras.ops.softmax(np.asarray(logits, "float32")))
 
     def _augmented(self, batch):
-        # In the input pipeline, beside the training step, which XLA could not compile with it.
+        # In the input pipeline, so that it runs beside the training step.
         images = keras.ops.cast(batch["image"], "float32")
         if self._augmentation is not None:
             images = self._augmentation(images, training=True)

@@ -109,10 +109,7 @@ def _compile(model, recipe, num_steps):
         warmup_target=recipe.learning_rate,
         warmup_steps=warm_up,
     )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay),
-        jit_compile=recipe.jit_compile,
-    )
+    model.compile(optimizer=keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay))
 
 
 def _whole_batches(images, batch_size):

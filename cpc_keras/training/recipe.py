@@ -16,8 +16,6 @@ class Recipe:
         weight_decay: of AdamW.
         image_augmentation: name of an augmentation of `augmentations.image_augmentation`, applied
             to whole images in pre-training, or "none".
-        jit_compile: compile the training step with XLA: True, False or "auto" (Keras's choice,
-            which never does on a CPU). Image augmentations other than "none" cannot be compiled.
         seed: of initial weights, order, augmentation and sampled candidates.
     """
 
@@ -27,7 +25,6 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     image_augmentation: str = "none"
-    jit_compile: bool | str = "auto"
     seed: int = 0
 
 
@@ -46,6 +43,5 @@ RECIPES = {
         },
         num_epochs=50,
         learning_rate=5e-3,
-        jit_compile=True,  # a step takes about a third less on a CPU
     ),
 }

@@ -13,8 +13,6 @@ import PIL.Image
 import pytest
 
 from cpc_keras.cli.main import COMMANDS, main
-from cpc_keras.cli.pretrain import override
-from cpc_keras.training import RECIPES
 
 # The folder holds a broken file on purpose, and the library warns of it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*that cannot be read:UserWarning")
@@ -196,10 +194,3 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(folder, tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in error
     assert "To go on where it stopped: cpc-keras pretrain --data" in error
-
-
-def test_whole_image_augmentation_switches_xla_off_which_cannot_compile_it():
-    recipe = RECIPES["mnist_5k"]
-    assert recipe.jit_compile is True
-    assert override(recipe, seed=1).jit_compile is True
-    assert override(recipe, seed=1, image_augmentation="digits").jit_compile == "auto"

@@ -73,9 +73,12 @@ def test_all_labels_are_one_draw_and_the_accuracy_is_that_of_the_test_images():
 
 def test_one_label_a_class_cannot_be_held_out_and_takes_the_first_setting():
     row = _Oracle()
-    results = _run([row], fractions=(0.01,), num_draws=1)
+    fits = []
+    results = _run([row], fractions=(0.01,), num_draws=1, on_fit=lambda: fits.append(1))
     assert results[0]["setting"] == {"quality": 0.2}
     assert results[0]["held_out_accuracy"] is None
+    # A progress bar over num_fits must still reach its end.
+    assert len(fits) == num_fits([row], fractions=(0.01,), num_draws=1)
 
 
 def test_results_that_are_there_are_not_measured_again():

@@ -114,6 +114,13 @@ def test_a_probe_learns_from_augmented_copies():
     assert sure.min() > 0.9 > unsure.mean()
 
 
+def test_augmented_copies_keep_the_labels_of_their_images():
+    row = _probe_row(keras.layers.Identity())
+    index, labels = np.arange(8), _splits().train.labels[:8]
+    probabilities = row.fit_predict(index, labels, setting=row.settings[0])
+    assert (probabilities.argmax(axis=1) == _splits().test.labels).all()
+
+
 def test_augmented_copies_are_the_same_in_every_fit():
     row = _probe_row(keras.layers.RandomTranslation(0.3, 0.3))
     index, labels = np.arange(8), _splits().train.labels[:8]
