@@ -116,11 +116,10 @@ def test_a_probe_learns_from_augmented_copies():
 
 def test_augmented_copies_keep_the_labels_of_their_images():
     row = _probe_row(keras.layers.Identity())
-    # All of one class first: in alternation, labels in a wrong order would still be half right.
-    index = np.array([0, 2, 4, 6, 1, 3, 5, 7])
-    labels = _splits().train.labels[index]
+    index, labels = np.arange(8), _splits().train.labels[:8]
     probabilities = row.fit_predict(index, labels, setting=row.settings[0])
-    assert (probabilities.argmax(axis=1) == _splits().test.labels).all()
+    # Sure, not only right: mixed-up labels still leave a narrow majority.
+    assert probabilities[np.arange(32), _splits().test.labels].min() > 0.9
 
 
 def test_augmented_copies_are_the_same_in_every_fit():
