@@ -35,6 +35,11 @@ NUM_HELD_OUT = 256
 @click.option("--features", type=click.Choice(["codes", "contexts"]), help="[default: recipe]")
 @click.option("--pooling", help='"mean", "max" or a coarse grid such as "3x3".  [default: recipe]')
 @click.option("--image-augmentation", type=click.Choice(IMAGE_AUGMENTATIONS), help="In training.")
+@click.option(
+    "--independent-targets/--shared-targets",
+    default=None,
+    help="Augment the predicted patches' image on its own.  [default: recipe]",
+)
 @click.option("--seed", type=int, default=0, help="Of everything that is drawn.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
 def pretrain(data, image_size, channels, out, recipe, seed, tensorboard, **options):

@@ -4,7 +4,10 @@ import numpy as np
 
 
 class LinearProbe:
-    """Multinomial logistic regression on standardised features.
+    """Multinomial logistic regression on scaled features.
+
+    Features are centred and divided by their standard deviation, or by the root mean square of all
+    their deviations where that is larger.
 
     The closed form of "how much does a linear classifier find in these features": convex, solved to
     convergence by scikit-learn's L-BFGS.
@@ -36,8 +39,8 @@ class LinearProbe:
         Args:
             features: labelled features, `[n, d]`.
             labels: integers, `[n]`, at least two classes.
-            scale_by: features whose mean and standard deviation standardise, `[m, d]`, for example
-                those of all unlabelled images; by default the labelled ones.
+            scale_by: features whose mean and standard deviations scale, `[m, d]`, for example those
+                of all unlabelled images; by default the labelled ones.
 
         Returns:
             The probe itself.
@@ -52,9 +55,11 @@ class LinearProbe:
             )
         scale_by = features if scale_by is None else scale_by
         self._mean = scale_by.mean(axis=0, dtype="float64").astype("float32")
-        # Features that never vary stay at zero.
-        deviation = scale_by.std(axis=0, dtype="float64").astype("float32")
-        self._scale = np.where(deviation > 1e-6, deviation, 1.0).astype("float32")
+        # Features that hardly ever vary (the border of digits) would be blown up by their own
+        # deviation, drown the others and slow the solver down: none is scaled up beyond the rest.
+        deviation = scale_by.std(axis=0, dtype="float64")
+        typical = np.sqrt(np.mean(deviation**2))
+        self._scale = np.maximum(deviation, typical or 1.0).astype("float32")
         scaled = (features - self._mean) / self._scale
         self._basis = None
         if scaled.shape[0] < scaled.shape[1]:

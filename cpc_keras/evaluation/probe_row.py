@@ -7,19 +7,22 @@ import numpy as np
 
 from cpc_keras.evaluation.linear_probe import LinearProbe
 
-# Two trials, as many as the networks get.
-SETTINGS = ({"regularization": 1.0}, {"regularization": 30.0})
+# Two trials, as many as the networks get. Copies help features that forgive what the augmentation
+# does, and hurt those that do not, such as raw pixels.
+SETTINGS = (
+    {"max_copies": 16, "regularization": 1.0},
+    {"max_copies": 0, "regularization": 30.0},
+)
 
-# Augmented copies of each labelled image, and images in all: few labels gain most from copies, and
-# many would take minutes.
-MAX_COPIES, MAX_IMAGES = 16, 1200
+# Labelled images and copies in all: few labels gain most from copies, and many would take minutes.
+MAX_IMAGES = 1200
 
 
 class ProbeRow:
     """Linear probe on features that are never trained on labels.
 
-    Like the networks, it sees augmented copies of the labelled images: up to 16 of each beside
-    itself, as long as there are no more than 1,200 images.
+    Like the networks, it may see augmented copies of the labelled images, up to `max_copies` of
+    each beside itself, as long as there are no more than 1,200 images.
 
     Args:
         name: name of the row.
@@ -29,7 +32,8 @@ class ProbeRow:
         test_images: `[m, height, width, channels]`.
         num_classes: number of classes.
         image_augmentation: layer applied to copies of labelled images, or `None`.
-        settings: the tuning trials.
+        settings: the tuning trials, each a dict of `max_copies` and `regularization` (see
+            `LinearProbe`).
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -75,15 +79,18 @@ class ProbeRow:
         Returns:
             `[number predicted, num_classes]`, 0 for classes without a label.
         """
-        features, labels = self._with_augmented_copies(index, np.asarray(labels))
-        probe = LinearProbe(**setting).fit(features, labels, scale_by=self._train)
+        features, labels = self._with_augmented_copies(
+            index, np.asarray(labels), setting["max_copies"]
+        )
+        probe = LinearProbe(setting["regularization"])
+        probe.fit(features, labels, scale_by=self._train)
         features = self._test if held_out is None else self._train[held_out]
         probabilities = np.zeros((len(features), self._num_classes))
         probabilities[:, probe.classes] = probe.predict_proba(features)
         return probabilities
 
-    def _with_augmented_copies(self, index, labels):
-        num_copies = min(MAX_COPIES, MAX_IMAGES // len(index) - 1)
+    def _with_augmented_copies(self, index, labels, max_copies):
+        num_copies = min(max_copies, MAX_IMAGES // len(index) - 1)
         if self._augmentation is None or num_copies < 1:
             return self._train[index], labels
         for variable, value in zip(self._draws, self._start, strict=True):

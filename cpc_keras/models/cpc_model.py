@@ -67,6 +67,11 @@ class CPCModel(keras.Model):
         patch_augmentation: layer applied to each patch alone in training, `"default"` (shift by up
             to a sixteenth of the patch, at least 1 pixel, and colour dropping) or `None`.
         image_augmentation: layer applied to whole images in training, before they are cut.
+        independent_targets: take the patches that are predicted from a second, independently
+            augmented copy of the image. What `image_augmentation` changes (pose, say) can then not
+            be predicted, and the features need not tell it. Not in the papers, where only patches
+            are augmented one by one; on digits, features of the same training were worth two
+            points more (README).
         allow_overlap: accept offsets that share pixels with their context.
         seed: integer, for what the default augmentation and the sampled candidates draw.
 
@@ -102,6 +107,7 @@ class CPCModel(keras.Model):
         pooling: str = "mean",
         patch_augmentation: str | keras.layers.Layer | None = "default",
         image_augmentation: keras.layers.Layer | None = None,
+        independent_targets: bool = False,
         allow_overlap: bool = False,
         seed: int | None = None,
         **kwargs,
@@ -132,6 +138,7 @@ class CPCModel(keras.Model):
             "pooling": pooling,
             "patch_augmentation": patch_augmentation,
             "image_augmentation": image_augmentation,
+            "independent_targets": independent_targets,
             "allow_overlap": allow_overlap,
             "seed": seed,
         }
@@ -168,21 +175,35 @@ class CPCModel(keras.Model):
             )
         _check_augmentation("patch_augmentation", patch_augmentation)
         _check_augmentation("image_augmentation", image_augmentation)
-        images = keras.Input(self.image_shape, dtype="float32", name="images")
-        x = images if image_augmentation is None else image_augmentation(images)
-        if tuple(x.shape[1:]) != self.image_shape:
+        if config["independent_targets"] and image_augmentation is None:
             raise ValueError(
-                f"image_augmentation must keep the shape of the images, {self.image_shape}. "
-                f"Received one that makes it {tuple(x.shape[1:])}: resize or crop the data instead."
+                "independent_targets=True predicts patches of a second augmented copy of an image, "
+                "and there is no image_augmentation that would tell the two apart. Pass one."
             )
-        patches = PatchGrid(size, stride, name="patch_grid")(x)
-        # Patches go into the batch axis: each is augmented and encoded alone.
-        patches = ops.reshape(patches, (-1, *patches.shape[3:]))
-        if patch_augmentation is not None:
-            patches = patch_augmentation(patches)
-        codes = self.patch_encoder(patches)
-        codes = ops.reshape(codes, (-1, *self.grid, codes.shape[-1]))
-        outputs = {"targets": keras.layers.Dense(config["target_dim"], name="targets")(codes)}
+        images = keras.Input(self.image_shape, dtype="float32", name="images")
+        patch_grid = PatchGrid(size, stride, name="patch_grid")
+
+        def encode(x):
+            if image_augmentation is not None:
+                x = image_augmentation(x)
+            if tuple(x.shape[1:]) != self.image_shape:
+                raise ValueError(
+                    "image_augmentation must keep the shape of the images, "
+                    f"{self.image_shape}. Received one that makes it {tuple(x.shape[1:])}: resize "
+                    "or crop the data instead."
+                )
+            patches = patch_grid(x)
+            # Patches go into the batch axis: each is augmented and encoded alone.
+            patches = ops.reshape(patches, (-1, *patches.shape[3:]))
+            if patch_augmentation is not None:
+                patches = patch_augmentation(patches)
+            codes = self.patch_encoder(patches)
+            return ops.reshape(codes, (-1, *self.grid, codes.shape[-1]))
+
+        codes = encode(images)
+        target_codes = encode(images) if config["independent_targets"] else codes
+        targets = keras.layers.Dense(config["target_dim"], name="targets")(target_codes)
+        outputs = {"targets": targets}
         # The last rows predict nothing that lies in the grid: their contexts are not computed.
         skipped = min(config["offsets"])
         contexts = self._contexts(codes, self.context_network, skipped_rows=skipped)

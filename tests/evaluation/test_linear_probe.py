@@ -15,11 +15,15 @@ def _problem(num_examples, num_features, num_classes=3):
 
 
 @pytest.mark.parametrize("num_examples", [12, 200])
-def test_probabilities_are_those_of_logistic_regression_on_standardised_features(num_examples):
+def test_probabilities_are_those_of_logistic_regression_on_scaled_features(num_examples):
     # 12 examples of 30 features take the way through the span of the examples, 200 do not.
+    spread = np.geomspace(0.2, 5, 30)
     features, labels = _problem(num_examples, 30)
     everything, _ = _problem(500, 30)
+    features, everything = features * spread, everything * spread
     mean, scale = everything.mean(axis=0), everything.std(axis=0)
+    typical = np.sqrt((scale**2).mean())
+    scale[scale < typical] = typical
     direct = LogisticRegression(C=1 / 5.0, max_iter=10_000, tol=1e-8)
     direct.fit((features - mean) / scale, labels)
 
@@ -36,6 +40,19 @@ def test_a_feature_that_never_varies_does_no_harm():
     features, labels = _problem(30, 5)
     features[:, 2] = 7.0
     assert np.isfinite(LinearProbe(1.0).fit(features, labels).predict_proba(features)).all()
+
+
+def test_a_feature_that_hardly_varies_is_not_blown_up():
+    rng = np.random.default_rng(0)
+    features, labels = _problem(200, 5)
+    features = np.concatenate([features, np.zeros((200, 1))], axis=1)
+    features[0, 5] = 0.01
+    probe = LinearProbe(1.0).fit(features[:100], labels[:100], scale_by=features)
+    moved = features[100:].copy()
+    moved[:, 5] += rng.normal(size=100)
+    np.testing.assert_allclose(
+        probe.predict_proba(moved), probe.predict_proba(features[100:]), atol=0.05
+    )
 
 
 def test_labels_of_a_single_class_are_refused():

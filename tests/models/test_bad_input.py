@@ -66,6 +66,7 @@ TINY = {
             {"image_augmentation": keras.layers.RandomCrop(12, 12)},
             r"must keep the shape of the images, \(16, 20, 1\). .*\(12, 12, 1\)",
         ),
+        ({"independent_targets": True}, "there is no image_augmentation that would tell"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, message):

@@ -175,6 +175,31 @@ def test_augmentation_is_on_in_training_and_off_at_evaluation():
     )
 
 
+@pytest.mark.parametrize("independent", [False, True])
+def test_targets_come_from_the_same_copy_of_the_image_or_from_one_of_its_own(independent):
+    # The augmentation turns about half of the images black: which, can be read off the outputs.
+    blackout = keras.layers.Dropout(0.5, noise_shape=(None, 1, 1, 1), seed=3)
+    model = build(
+        patch_augmentation=None, image_augmentation=blackout, independent_targets=independent
+    )
+    images = some_images(64)
+    black = model(np.zeros_like(images))
+    outputs = model(images, training=True)
+    target_is_black, context_is_black = (
+        np.isclose(outputs[name], black[name], atol=1e-6).all(axis=(1, 2, 3))
+        for name in ("targets", "down_2")
+    )
+    assert 16 < target_is_black.sum() < 48 and 16 < context_is_black.sum() < 48
+    if independent:
+        assert 16 < (target_is_black & ~context_is_black).sum() * 2 < 48
+    else:
+        np.testing.assert_array_equal(target_is_black, context_is_black)
+    # No augmentation at evaluation: one copy, whichever it is.
+    plain = build(patch_augmentation=None)
+    plain.set_weights(without_seeds(model))
+    np.testing.assert_array_equal(model(images)["targets"], plain(images)["targets"])
+
+
 def without_seeds(model):
     return [w.numpy() for w in model.weights if "seed" not in w.path]
 
@@ -261,6 +286,7 @@ OTHER_THAN_DEFAULT = {
     "pooling": "2x3",
     "patch_augmentation": lambda: RandomShift(1, seed=5),
     "image_augmentation": lambda: keras.layers.RandomFlip("horizontal", seed=6),
+    "independent_targets": True,
     "allow_overlap": True,
     "seed": 4,
 }
