@@ -150,7 +150,6 @@ def compare(
             done=[result for result in log.results if result["seed"] == seed],
             on_result=lambda result, seed=seed: log.add({**result, "seed": seed}),
             on_fit=bar.update,
-            rows_at_once=2,
         )
     bar.close()
     protocol = PROTOCOL.format(

@@ -1,8 +1,6 @@
 """Accuracy against the share of labels."""
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -21,7 +19,6 @@ def label_efficiency(
     done: Sequence[dict] = (),
     on_result: Callable[[dict], None] = lambda result: None,
     on_fit: Callable[[], None] = lambda: None,
-    rows_at_once: int = 1,
 ) -> list[dict]:
     """Measure every row on the same label subsets.
 
@@ -41,8 +38,6 @@ def label_efficiency(
         done: results of an earlier call that was stopped; they are not measured again.
         on_result: called with each new result, for example to save it.
         on_fit: called after each fit, for example to move a progress bar by one.
-        rows_at_once: rows that are measured side by side, in threads; they must share no weights.
-            The steps of small networks leave most of a second core idle.
 
     Returns:
         A list of dicts with `row`, `fraction`, `draw`, `num_labels`, `setting`,
@@ -68,45 +63,34 @@ def label_efficiency(
             "Every row must get the same number of tuning trials, or the comparison is not fair. "
             f"Received: {num_trials}."
         )
-    fractions = tuple(fractions)
-    lock, stopped = threading.Lock(), threading.Event()
-
-    def one_at_a_time(function):
-        def call(*arguments):
-            if stopped.is_set():
-                raise InterruptedError("Stopped, since another row failed or the user asked.")
-            with lock:
-                function(*arguments)
-
-        return call
-
-    def measure(row):
-        results = []
+    results = []
+    for row in rows:
         for fraction in fractions:
+            draws = range(num_draws if fraction < 1 else 1)
             found = [r for r in done if r["row"] == row.name and r["fraction"] == fraction]
-            results += found + _measure(
-                row,
-                fraction,
-                train_labels=train_labels,
-                test_labels=test_labels,
-                draws=range(num_draws if fraction < 1 else 1),
-                done={r["draw"] for r in found},
-                on_result=one_at_a_time(on_result),
-                on_fit=one_at_a_time(on_fit),
-            )
-        return results
-
-    with ThreadPoolExecutor(rows_at_once) as pool:
-        measurements = [pool.submit(measure, row) for row in rows]
-        try:
-            finished, _ = wait(measurements, return_when=FIRST_EXCEPTION)
-            for measurement in finished:
-                measurement.result()  # raises what the row raised
-        finally:
-            # After an error or Ctrl-C: the pool waits for the fits that run, not for all rows.
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-        return [result for measurement in measurements for result in measurement.result()]
+            results += found
+            missing = [d for d in draws if d not in {r["draw"] for r in found}]
+            if not missing:
+                for _ in range(len(row.settings) + len(draws)):
+                    on_fit()
+                continue
+            setting, held_out_accuracy = _choose(row, train_labels, fraction, on_fit)
+            for draw in missing:
+                index = label_subset(train_labels, fraction, seed=draw)
+                probabilities = row.fit_predict(index, train_labels[index], setting=setting)
+                on_fit()
+                result = {
+                    "row": row.name,
+                    "fraction": fraction,
+                    "draw": draw,
+                    "num_labels": len(index),
+                    "setting": setting,
+                    "held_out_accuracy": held_out_accuracy,
+                    "accuracy": float((probabilities.argmax(axis=1) == test_labels).mean()),
+                }
+                results.append(result)
+                on_result(result)
+    return results
 
 
 def num_fits(rows, *, fractions=FRACTIONS, num_draws: int = 3) -> int:
@@ -116,32 +100,6 @@ def num_fits(rows, *, fractions=FRACTIONS, num_draws: int = 3) -> int:
         for row in rows
         for fraction in fractions
     )
-
-
-def _measure(row, fraction, *, train_labels, test_labels, draws, done, on_result, on_fit):
-    missing = [draw for draw in draws if draw not in done]
-    if not missing:
-        for _ in range(len(row.settings) + len(draws)):
-            on_fit()
-        return []
-    setting, held_out_accuracy = _choose(row, train_labels, fraction, on_fit)
-    results = []
-    for draw in missing:
-        index = label_subset(train_labels, fraction, seed=draw)
-        probabilities = row.fit_predict(index, train_labels[index], setting=setting)
-        on_fit()
-        result = {
-            "row": row.name,
-            "fraction": fraction,
-            "draw": draw,
-            "num_labels": len(index),
-            "setting": setting,
-            "held_out_accuracy": held_out_accuracy,
-            "accuracy": float((probabilities.argmax(axis=1) == test_labels).mean()),
-        }
-        results.append(result)
-        on_result(result)
-    return results
 
 
 def _choose(row, train_labels, fraction, on_fit):

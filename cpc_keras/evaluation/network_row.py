@@ -19,8 +19,8 @@ class NetworkRow:
 
     Args:
         name: name of the row.
-        network: `keras.Model` from images to logits; its weights are where every fit starts. A
-            copy is trained; the model itself stays as it is.
+        network: `keras.Model` from images to logits; its weights on entry are where every fit
+            starts.
         train_images: all training images, `[n, height, width, channels]`, in [0, 255].
         test_images: `[m, height, width, channels]`.
         image_augmentation: layer applied to training images, or `None`.
@@ -48,9 +48,9 @@ class NetworkRow:
         self._train, self._test = train_images, test_images
         self._num_steps, self._batch_size, self._seed = num_steps, batch_size, seed
         self._augmentation = image_augmentation
-        # Rows may share an encoder and be measured at the same time.
-        self._network = keras.models.clone_model(network)
-        self._network.set_weights(network.get_weights())
+        # Another model of the same layers: it is compiled without touching the one that was passed.
+        images = keras.Input(network.input_shape[1:], name="images")
+        self._network = keras.Model(images, network(images), name=name)
         self._network.compile(
             optimizer=keras.optimizers.AdamW(1e-3, weight_decay=1e-3),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -77,8 +77,17 @@ class NetworkRow:
         Returns:
             `[number predicted, num_classes]`.
         """
+        self._restart()  # here too: the input pipeline may have drawn on after the last fit
+        try:
+            return self._fit_predict(index, labels, setting, held_out)
+        finally:
+            self._restart()  # other rows may share the weights
+
+    def _restart(self):
         for variable, value in zip(self._variables, self._start, strict=True):
             variable.assign(value)
+
+    def _fit_predict(self, index, labels, setting, held_out):
         steps = self._num_steps(len(index))
         if held_out is not None:
             steps = max(1, steps // 2)  # a trial: half the steps tell the settings apart

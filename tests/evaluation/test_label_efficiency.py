@@ -1,8 +1,5 @@
 """label_efficiency."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 
@@ -103,39 +100,3 @@ def test_results_that_are_there_are_not_measured_again():
 def test_rows_with_different_numbers_of_trials_are_refused():
     with pytest.raises(ValueError, match=r"same number of tuning trials.*'a': 3, 'b': 1"):
         _run([_Oracle("a"), _Oracle("b", qualities=(0.5,))])
-
-
-def test_rows_measured_side_by_side_give_the_results_of_one_after_the_other():
-    # Each row waits, in its first fit, for the other to be in its first fit too.
-    barrier = threading.Barrier(2, timeout=20)
-
-    class Waiting(_Oracle):
-        def fit_predict(self, index, labels, *, setting, held_out=None):
-            if not self.calls:
-                barrier.wait()
-            return super().fit_predict(index, labels, setting=setting, held_out=held_out)
-
-    kwargs = {"fractions": (0.1, 1.0), "num_draws": 2}
-    reported = []
-    both = _run([Waiting("a"), Waiting("b")], rows_at_once=2, on_result=reported.append, **kwargs)
-    assert both == _run([_Oracle("a"), _Oracle("b")], **kwargs)
-    assert sorted(r["row"] for r in reported) == sorted(r["row"] for r in both)
-
-
-def test_a_row_that_fails_ends_the_measurement_with_its_error():
-    class Failing(_Oracle):
-        def fit_predict(self, index, labels, *, setting, held_out=None):
-            raise RuntimeError("no memory")
-
-    slow, waiting = _Oracle("slow"), _Oracle("waiting")
-    started = threading.Event()
-
-    def on_fit():
-        started.set()
-        time.sleep(0.2)
-
-    with pytest.raises(RuntimeError, match="no memory"):
-        _run([slow, Failing("failing"), waiting], on_fit=on_fit, rows_at_once=2, num_draws=50)
-    # The rest is not measured to its end first.
-    assert started.is_set() and len(slow.calls) < num_fits([slow], num_draws=50)
-    assert not waiting.calls

@@ -70,6 +70,7 @@ def test_every_fit_starts_from_the_same_weights(network_row):
 
 
 def test_a_fit_leaves_the_weights_that_other_rows_share_as_they_were():
+    # The row holds the encoder itself, not a copy.
     encoder = _encoder()
     splits = _splits()
     row = NetworkRow(
