@@ -33,9 +33,11 @@ PROTOCOL = (
     "{num_train} training images, class balanced, seeded, nested, the same for every row; "
     "{num_draws} draws for each share below 100 %. For each share a row tries {num_trials} "
     "settings on a quarter of the first draw's labels, held out, and is then fitted on all labels "
-    'of each draw. Image augmentation "{augmentation}" for every row. Networks: AdamW, {first} to '
-    "{last} steps of {batch_size} images, half of that in a trial; the ordinary CNN has as many "
-    "parameters as the classifier on CPC."
+    'of each draw. Image augmentation "{augmentation}": networks train on it, probes on up to 16 '
+    "augmented copies of each labelled image (raw pixels on copies or none, as their trials say). "
+    "Networks: AdamW, {first} to {last} steps of {batch_size} images, half of that in a trial; "
+    "fine-tuning begins with the linear probe as its head; the ordinary CNN has as many parameters "
+    "as the classifier on CPC."
 )
 
 
@@ -115,7 +117,6 @@ def compare(
     artifacts = [run if (run / "preset.json").exists() else run / "artifact" for run in runs]
     settings = {
         "data": train.source,
-        "weights": [_weights_hash(artifact) for artifact in artifacts],
         "fractions": list(fractions),
         "num_draws": num_draws,
         "steps": list(steps),
@@ -123,6 +124,13 @@ def compare(
         "batch_size": batch_size,
     }
     log = ResultLog(out / "measurements.jsonl", settings)
+    # Each result names the weights it is of: those of other weights are not taken over, and a
+    # further seed leaves the others measured.
+    weights = [_weights_hash(artifact) for artifact in artifacts]
+
+    def measured(seed):
+        return [r for r in log.results if (r["seed"], r["weights"]) == (seed, weights[seed])]
+
     bar = None
     for seed, artifact in enumerate(artifacts):
         model = CPCModel.from_preset(artifact)
@@ -147,8 +155,10 @@ def compare(
             test_labels=test.labels,
             fractions=fractions,
             num_draws=num_draws,
-            done=[result for result in log.results if result["seed"] == seed],
-            on_result=lambda result, seed=seed: log.add({**result, "seed": seed}),
+            done=measured(seed),
+            on_result=lambda result, seed=seed: log.add(
+                {**result, "seed": seed, "weights": weights[seed]}
+            ),
             on_fit=bar.update,
         )
     bar.close()
@@ -162,13 +172,15 @@ def compare(
         batch_size=batch_size,
         augmentation=augmentation,
     )
+    found = [result for seed in range(len(artifacts)) for result in measured(seed)]
     results = {
-        "verdict": verdict(summarize(log.results)),
+        "verdict": verdict(summarize(found)),
         "protocol": protocol,
         "num_seeds": len(artifacts),
         "settings": settings,
-        "summary": summarize(log.results),
-        "results": log.results,
+        "weights": weights,
+        "summary": summarize(found),
+        "results": [{k: v for k, v in result.items() if k != "weights"} for result in found],
         "facts": _facts(train, test),
     }
     _publish(results, runs, out, neighbors)
@@ -201,7 +213,6 @@ def _num_steps(num_labels, steps, batch_size):
 
 
 def _weights_hash(artifact):
-    # Measurements of other weights are not taken over.
     preset = artifact / "preset.json"
     if not preset.exists():
         raise ValueError(

@@ -8,7 +8,7 @@ from cpc_keras.data import Splits
 from cpc_keras.evaluation.extract_features import extract_features
 from cpc_keras.evaluation.image_classifier import image_classifier
 from cpc_keras.evaluation.network_row import NetworkRow
-from cpc_keras.evaluation.probe_row import ProbeRow
+from cpc_keras.evaluation.probe_row import RAW_PIXEL_SETTINGS, ProbeRow
 from cpc_keras.evaluation.whole_image_cnn import whole_image_cnn
 
 
@@ -26,15 +26,15 @@ def comparison_rows(
 
     | row | what it is |
     |---|---|
-    | `cpc_fine_tuned` | the pre-trained encoder with a linear head, all of it trained |
     | `cpc_frozen` | linear probe on the pre-trained encoder's features |
+    | `cpc_fine_tuned` | the pre-trained encoder with that probe as its head, all of it trained |
     | `supervised` | the same network from random weights, trained on the labels alone |
     | `random_frozen` | linear probe on the untrained encoder's features |
     | `raw_pixels` | logistic regression on the pixels |
     | `cnn` | an ordinary convolutional network of as many parameters as the classifier |
 
-    All rows get the same image augmentation and the same number of tuning trials; the three
-    networks the same optimizer, steps and batches.
+    All rows get the same image augmentation (the pixels may do without) and the same number of
+    tuning trials; the three networks the same optimizer, steps and batches.
 
     Args:
         encoder: pre-trained, images to features.
@@ -59,7 +59,7 @@ def comparison_rows(
             "image_augmentation": image_augmentation(augmentation, train.image_shape),
         }
 
-    def network_row(name, network):
+    def network_row(name, network, **kwargs):
         return NetworkRow(
             name,
             network,
@@ -67,10 +67,11 @@ def comparison_rows(
             num_steps=num_steps,
             batch_size=batch_size,
             seed=seed,
+            **kwargs,
         )
 
-    def probe_row(name, to_features):
-        return ProbeRow(name, to_features, **images(), num_classes=num_classes)
+    def probe_row(name, to_features, **kwargs):
+        return ProbeRow(name, to_features, **images(), num_classes=num_classes, **kwargs)
 
     def pixels(images):
         return images.reshape(len(images), -1).astype("float32") / np.float32(255)
@@ -82,8 +83,8 @@ def comparison_rows(
     return [
         probe_row("cpc_frozen", lambda images: extract_features(encoder, images)),
         probe_row("random_frozen", lambda images: extract_features(random_encoder, images)),
-        probe_row("raw_pixels", pixels),
-        network_row("cpc_fine_tuned", classifier),
+        probe_row("raw_pixels", pixels, settings=RAW_PIXEL_SETTINGS),
+        network_row("cpc_fine_tuned", classifier, start_at_probe=True),
         network_row("supervised", image_classifier(random_encoder, num_classes=num_classes)),
         network_row("cnn", cnn),
     ]

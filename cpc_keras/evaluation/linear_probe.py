@@ -70,6 +70,22 @@ class LinearProbe:
         self.classes = self._classifier.classes_
         return self
 
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probe as a linear layer on the features as they are.
+
+        Returns:
+            `kernel` float32 `[d, len(self.classes)]` and `bias` float32 `[len(self.classes)]`: the
+            softmax of `features @ kernel + bias` is `predict_proba`.
+        """
+        kernel, bias = self._classifier.coef_.T, self._classifier.intercept_
+        if len(self.classes) == 2:
+            # scikit-learn holds one score for two classes.
+            kernel, bias = (np.concatenate([-w, w], axis=-1) / 2 for w in (kernel, bias))
+        if self._basis is not None:
+            kernel = self._basis @ kernel
+        kernel = kernel / self._scale[:, None]
+        return kernel.astype("float32"), (bias - self._mean @ kernel).astype("float32")
+
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
         """Return class probabilities `[n, len(self.classes)]`."""
         scaled = (features - self._mean) / self._scale

@@ -6,9 +6,14 @@ import keras
 import numpy as np
 
 from cpc_keras.data import image_batches
+from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.probe_row import SETTINGS as PROBE_SETTINGS
+from cpc_keras.evaluation.probe_row import ProbeRow
 
-# Two trials, as many as the probes get: the peak learning rate decides most at few labels.
+# Two trials, as many as the probes get: the peak learning rate decides most at few labels. Less
+# must be learnt, and more can be lost, where the head starts as a probe.
 SETTINGS = ({"learning_rate": 1.5e-3}, {"learning_rate": 5e-3})
+FINE_TUNING_SETTINGS = ({"learning_rate": 3e-4}, {"learning_rate": 1.5e-3})
 
 
 class NetworkRow:
@@ -19,14 +24,18 @@ class NetworkRow:
 
     Args:
         name: name of the row.
-        network: `keras.Model` from images to logits; its weights on entry are where every fit
-            starts.
+        network: `keras.Model` from images to logits; its weights are where every fit starts. A
+            copy is trained; the model itself stays as it is.
         train_images: all training images, `[n, height, width, channels]`, in [0, 255].
         test_images: `[m, height, width, channels]`.
         image_augmentation: layer applied to training images, or `None`.
         num_steps: function from the number of labels to the number of training steps.
         batch_size: images a step; fewer where there are fewer labels.
-        settings: the tuning trials.
+        start_at_probe: begin with the linear probe on the network's own features as its last layer
+            instead of a random one, so that what the features are worth is not trained away first
+            (CPC v2, arXiv:1905.09272, fine-tunes from the frozen classifier; Kumar et al. 2022,
+            arXiv:2202.10054). For networks whose last layer is `Dense` without activation.
+        settings: the tuning trials; by default learning rates that fit `start_at_probe`.
         seed: of the order of the batches.
     """
 
@@ -40,17 +49,18 @@ class NetworkRow:
         image_augmentation: keras.layers.Layer | None,
         num_steps: Callable[[int], int],
         batch_size: int = 32,
-        settings=SETTINGS,
+        start_at_probe: bool = False,
+        settings=None,
         seed: int = 0,
     ):
         self.name = name
-        self.settings = tuple(settings)
+        self.settings = tuple(settings or (FINE_TUNING_SETTINGS if start_at_probe else SETTINGS))
         self._train, self._test = train_images, test_images
         self._num_steps, self._batch_size, self._seed = num_steps, batch_size, seed
         self._augmentation = image_augmentation
-        # Another model of the same layers: it is compiled without touching the one that was passed.
-        images = keras.Input(network.input_shape[1:], name="images")
-        self._network = keras.Model(images, network(images), name=name)
+        # Rows share an encoder: each trains a copy.
+        self._network = keras.models.clone_model(network)
+        self._network.set_weights(network.get_weights())
         self._network.compile(
             optimizer=keras.optimizers.AdamW(1e-3, weight_decay=1e-3),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -62,6 +72,17 @@ class NetworkRow:
         if image_augmentation is not None:
             self._variables += image_augmentation.variables  # of its random numbers
         self._start = [keras.ops.convert_to_numpy(v).copy() for v in self._variables]
+        self._probe = None
+        if start_at_probe:
+            below = keras.Model(self._network.inputs, self._network.layers[-1].input)
+            self._probe = ProbeRow(
+                f"{name}_start",
+                lambda images: extract_features(below, images),
+                train_images=train_images,
+                test_images=test_images[:1],  # predicts nothing
+                num_classes=network.output_shape[-1],
+                image_augmentation=image_augmentation,
+            )
 
     def fit_predict(self, index, labels, *, setting, held_out=None) -> np.ndarray:
         """Train on `train[index]`; return class probabilities of `train[held_out]` or the test set.
@@ -77,17 +98,10 @@ class NetworkRow:
         Returns:
             `[number predicted, num_classes]`.
         """
-        self._restart()  # here too: the input pipeline may have drawn on after the last fit
-        try:
-            return self._fit_predict(index, labels, setting, held_out)
-        finally:
-            self._restart()  # other rows may share the weights
-
-    def _restart(self):
         for variable, value in zip(self._variables, self._start, strict=True):
             variable.assign(value)
-
-    def _fit_predict(self, index, labels, setting, held_out):
+        if self._probe is not None:
+            self._start_at_probe(index, labels)
         steps = self._num_steps(len(index))
         if held_out is not None:
             steps = max(1, steps // 2)  # a trial: half the steps tell the settings apart
@@ -111,6 +125,15 @@ class NetworkRow:
         images = self._test if held_out is None else self._train[held_out]
         logits = self._network.predict(images, batch_size=250, verbose=0)
         return np.asarray(keras.ops.softmax(np.asarray(logits, "float32")))
+
+    def _start_at_probe(self, index, labels):
+        probe = self._probe.fit(index, labels, setting=PROBE_SETTINGS[0])
+        head = self._network.layers[-1]
+        kernel, bias = (np.zeros(variable.shape, "float32") for variable in head.weights)
+        kernel[:, probe.classes], found = probe.weights()
+        bias[:] = found.min()  # of classes without a label
+        bias[probe.classes] = found
+        head.set_weights([kernel, bias])
 
     def _augmented(self, batch):
         # In the input pipeline, so that it runs beside the training step.

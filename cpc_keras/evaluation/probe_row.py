@@ -7,11 +7,15 @@ import numpy as np
 
 from cpc_keras.evaluation.linear_probe import LinearProbe
 
-# Two trials, as many as the networks get. Copies help features that forgive what the augmentation
-# does, and hurt those that do not, such as raw pixels.
+# Two trials, as many as the networks get. Features that forgive what the augmentation does gain
+# from copies; raw pixels may lose by them.
 SETTINGS = (
     {"max_copies": 16, "regularization": 1.0},
+    {"max_copies": 16, "regularization": 30.0},
+)
+RAW_PIXEL_SETTINGS = (
     {"max_copies": 0, "regularization": 30.0},
+    {"max_copies": 16, "regularization": 300.0},
 )
 
 # Labelled images and copies in all: few labels gain most from copies, and many would take minutes.
@@ -67,6 +71,14 @@ class ProbeRow:
         self._draws = [] if image_augmentation is None else image_augmentation.variables
         self._start = [keras.ops.convert_to_numpy(v).copy() for v in self._draws]
 
+    def fit(self, index, labels, *, setting) -> LinearProbe:
+        """Fit a probe on `train[index]`; arguments as in `fit_predict`."""
+        features, labels = self._with_augmented_copies(
+            index, np.asarray(labels), setting["max_copies"]
+        )
+        probe = LinearProbe(setting["regularization"])
+        return probe.fit(features, labels, scale_by=self._train)
+
     def fit_predict(self, index, labels, *, setting, held_out=None) -> np.ndarray:
         """Fit on `train[index]`; return class probabilities of `train[held_out]` or the test set.
 
@@ -79,11 +91,7 @@ class ProbeRow:
         Returns:
             `[number predicted, num_classes]`, 0 for classes without a label.
         """
-        features, labels = self._with_augmented_copies(
-            index, np.asarray(labels), setting["max_copies"]
-        )
-        probe = LinearProbe(setting["regularization"])
-        probe.fit(features, labels, scale_by=self._train)
+        probe = self.fit(index, labels, setting=setting)
         features = self._test if held_out is None else self._train[held_out]
         probabilities = np.zeros((len(features), self._num_classes))
         probabilities[:, probe.classes] = probe.predict_proba(features)

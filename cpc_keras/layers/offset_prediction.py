@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from cpc_keras.ops.take_rows import take_rows
+
 
 @keras.saving.register_keras_serializable("cpc_keras")
 class OffsetPrediction(layers.Layer):
@@ -72,7 +74,7 @@ class OffsetPrediction(layers.Layer):
         """Predict the targets of every offset."""
         rows = inputs.shape[1] + self.skipped_rows
         pairs = zip(self.offsets, self.projections, strict=True)
-        return [projection(inputs[:, : rows - offset]) for offset, projection in pairs]
+        return [projection(take_rows(inputs, 0, rows - offset)) for offset, projection in pairs]
 
     def compute_output_shape(self, input_shape):
         """Return one shape an offset."""

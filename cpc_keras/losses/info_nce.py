@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from cpc_keras.ops.info_nce import Contrast, info_nce
+from cpc_keras.ops.take_rows import take_rows
 
 CANDIDATES = ("all", "other_images", "same_position", "same_row", "sampled")
 
@@ -121,7 +122,7 @@ class InfoNCE(keras.losses.Loss):
         # Scores in float32 under mixed precision too: bfloat16 products differ by 1 in 256.
         targets, predictions = (ops.cast(x, "float32") for x in (targets, predictions))
         score = getattr(self, f"_{self.candidates}")
-        return score(targets, predictions, targets[:, offset:])
+        return score(targets, predictions, take_rows(targets, offset, rows))
 
     def _same_position(self, targets, predictions, positives):
         predictions, positives = (ops.transpose(x, (1, 2, 0, 3)) for x in (predictions, positives))

@@ -12,7 +12,7 @@ from cpc_keras.encoders import patch_encoder as checked_patch_encoder
 from cpc_keras.layers import MaskedContext, OffsetPrediction, PatchGrid
 from cpc_keras.losses import InfoNCE
 from cpc_keras.models.check_images import check_images
-from cpc_keras.ops import DIRECTIONS, grid_shape, rotate_grid
+from cpc_keras.ops import DIRECTIONS, grid_shape, rotate_grid, take_rows
 
 FEATURES = ("codes", "contexts")
 
@@ -249,7 +249,7 @@ class CPCModel(keras.Model):
         """Contexts by direction, in its frame, without the last `skipped_rows` rows."""
         turned = {d: rotate_grid(codes, d) for d in self._config["directions"]}
         return {
-            d: context_network(grid[:, : grid.shape[1] - skipped_rows])
+            d: context_network(take_rows(grid, 0, grid.shape[1] - skipped_rows))
             for d, grid in turned.items()
         }
 

@@ -4,5 +4,6 @@ from cpc_keras.ops.extract_patches import extract_patches
 from cpc_keras.ops.grid_shape import grid_shape
 from cpc_keras.ops.info_nce import info_nce
 from cpc_keras.ops.rotate_grid import DIRECTIONS, rotate_grid
+from cpc_keras.ops.take_rows import take_rows
 
-__all__ = ["DIRECTIONS", "extract_patches", "grid_shape", "info_nce", "rotate_grid"]
+__all__ = ["DIRECTIONS", "extract_patches", "grid_shape", "info_nce", "rotate_grid", "take_rows"]

@@ -36,6 +36,19 @@ def test_probabilities_are_those_of_logistic_regression_on_scaled_features(num_e
     )
 
 
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("num_examples", [12, 200])
+def test_the_weights_are_the_probe_as_a_linear_layer(num_examples, num_classes):
+    features, labels = _problem(num_examples, 30, num_classes)
+    features = features * np.geomspace(0.2, 5, 30) + 3.0
+    probe = LinearProbe(5.0).fit(features, labels)
+    kernel, bias = probe.weights()
+    scores = np.exp(features @ kernel + bias)
+    np.testing.assert_allclose(
+        scores / scores.sum(axis=1, keepdims=True), probe.predict_proba(features), atol=1e-4
+    )
+
+
 def test_a_feature_that_never_varies_does_no_harm():
     features, labels = _problem(30, 5)
     features[:, 2] = 7.0

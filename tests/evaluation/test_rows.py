@@ -6,6 +6,7 @@ import pytest
 
 from cpc_keras.data import ImageData, Splits
 from cpc_keras.evaluation import (
+    LinearProbe,
     NetworkRow,
     ProbeRow,
     comparison_rows,
@@ -70,7 +71,6 @@ def test_every_fit_starts_from_the_same_weights(network_row):
 
 
 def test_a_fit_leaves_the_weights_that_other_rows_share_as_they_were():
-    # The row holds the encoder itself, not a copy.
     encoder = _encoder()
     splits = _splits()
     row = NetworkRow(
@@ -85,6 +85,36 @@ def test_a_fit_leaves_the_weights_that_other_rows_share_as_they_were():
     row.fit_predict(np.arange(16), splits.train.labels[:16], setting={"learning_rate": 1e-2})
     for now, then in zip(encoder.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def test_a_network_row_can_start_at_the_probe_on_its_features():
+    splits, encoder = _splits(), _encoder()
+    row = NetworkRow(
+        "net",
+        # Three classes, of which the labels show two.
+        image_classifier(encoder, num_classes=3),
+        train_images=splits.train.images,
+        test_images=splits.test.images,
+        image_augmentation=None,
+        num_steps=lambda num_labels: 1,
+        start_at_probe=True,
+    )
+    index = np.arange(4)
+    labels = splits.train.labels[index] + 1
+    untrained = row.fit_predict(index, labels, setting={"learning_rate": 0.0})
+
+    def normalised(images):
+        features = encoder.predict(images, verbose=0)
+        deviation = np.sqrt(features.var(axis=1, keepdims=True) + 1e-5)
+        return (features - features.mean(axis=1, keepdims=True)) / deviation
+
+    probe = LinearProbe(1.0)
+    train, test = (normalised(part.images) for part in splits)
+    probe.fit(train[index], labels, scale_by=train)
+    expected = probe.predict_proba(test)
+    np.testing.assert_array_equal(untrained.argmax(axis=1), probe.classes[expected.argmax(axis=1)])
+    ratio = untrained[:, 1:] / untrained[:, 1:].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ratio, expected, atol=1e-3)
 
 
 def _probe_row(augmentation):
