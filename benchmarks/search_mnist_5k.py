@@ -1,9 +1,9 @@
 """The search that fixed the settings of the demo: `python -m benchmarks.search_mnist_5k`.
 
 Every candidate pre-trains for the same number of epochs on the 4,000 training images, without
-labels, and is scored by the accuracy at 4 labels a class on 1,000 of these images that are held out
-from the labels. The demo's 1,000 test images are not touched. What is there is not measured again.
-Results: benchmarks/results/mnist_5k_search.json.
+labels, and is scored by a linear probe on its frozen features: 4 labels a class, 8 draws, accuracy
+on 1,000 of these images that are held out from the labels. The demo's 1,000 test images are not
+touched. What is there is not measured again. Results: benchmarks/results/mnist_5k_search.json.
 """
 
 import argparse
@@ -12,15 +12,14 @@ import functools
 import json
 import pathlib
 import tempfile
-import time
 
 import numpy as np
 
 from cpc_keras import CPCModel
 from cpc_keras.augmentations import image_augmentation
 from cpc_keras.cli.pretrain import override
-from cpc_keras.data import Splits, hold_out, load_data
-from cpc_keras.evaluation import comparison_rows, label_efficiency
+from cpc_keras.data import hold_out, label_subset, load_data
+from cpc_keras.evaluation import ProbeRow, extract_features
 from cpc_keras.training import RECIPES, pretrain
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "mnist_5k_search.json"
@@ -30,20 +29,21 @@ change = functools.partial(override, RECIPE, seed=RECIPE.seed)
 
 CANDIDATES = {
     "recipe": RECIPE,
+    "targets from the same copy": change(independent_targets=False),
+    "no image augmentation": change(independent_targets=False, image_augmentation="none"),
     "learning rate 2e-3": change(learning_rate=2e-3),
-    "batches of 32": change(batch_size=32),
-    "3 blocks of 32 filters": change(context_blocks=3, context_filters=32),
-    "image augmentation": change(image_augmentation="digits"),
-    "patches of 12 pixels": change(patch_size=12, offsets=(3, 4)),
+    "3 blocks of 48 filters": change(context_blocks=3, context_filters=48),
+    "offsets 3 to 5": change(offsets=(3, 4, 5)),
     "256 sampled candidates": change(candidates="sampled", num_negatives=256),
     "features of codes": change(features="codes"),
 }
+NUM_DRAWS = 8
 
 
 def main() -> None:
     """Try every candidate and save what was found after each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=20, help="of pre-training")
+    parser.add_argument("--epochs", type=int, default=10, help="of pre-training")
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=CANDIDATES)
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -74,29 +74,26 @@ def _try(recipe):
             **recipe.model,
         )
 
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         model = pretrain(build, train.images, run_directory=directory, recipe=recipe)
-    took = time.monotonic() - started
     kept, held_out = hold_out(train.labels, seed=0)
-    splits = Splits(train.subset(kept), train.subset(held_out))
-    rows = comparison_rows(
-        model.encoder, build().encoder, splits, num_steps=lambda _: 150, augmentation="digits"
+    fit, test = train.subset(kept), train.subset(held_out)
+    row = ProbeRow(
+        "cpc_frozen",
+        functools.partial(extract_features, model.encoder),
+        train_images=fit.images,
+        test_images=test.images,
+        num_classes=10,
+        image_augmentation=image_augmentation("digits", train.image_shape),
     )
-    results = label_efficiency(
-        [row for row in rows if row.name in ("cpc_frozen", "cpc_fine_tuned")],
-        train_labels=splits.train.labels,
-        test_labels=splits.test.labels,
-        fractions=(40 / len(splits.train),),
-    )
-    accuracies = {
-        name: [r["accuracy"] for r in results if r["row"] == name]
-        for name in ("cpc_frozen", "cpc_fine_tuned")
-    }
+    accuracies = []
+    for draw in range(NUM_DRAWS):
+        index = label_subset(fit.labels, 40 / len(fit), seed=draw)
+        predicted = row.fit_predict(index, fit.labels[index], setting=row.settings[0])
+        accuracies.append(float((predicted.argmax(axis=1) == test.labels).mean()))
     return {
-        "pre_training_seconds": round(took),
         "accuracies_of_draws": accuracies,
-        "mean_accuracy": {name: round(float(np.mean(a)), 4) for name, a in accuracies.items()},
+        "mean_accuracy": round(float(np.mean(accuracies)), 4),
     }
 
 
