@@ -78,7 +78,7 @@ class Critics(keras.Model):
         x, noise = draws[:, :1], draws[:, 1:]
         rho = self.correlations[:, None, None]
         y = rho * x + np.sqrt(1 - rho**2) * noise
-        maps = ops.stack([ops.convert_to_tensor(m) for m in self.maps])
+        maps = ops.stack([m.value for m in self.maps])
         left = ops.einsum("bif,mfg->bmig", _features(x)[:, 0], maps)
         return ops.matmul(left, ops.transpose(_features(y), (0, 1, 3, 2)))
 

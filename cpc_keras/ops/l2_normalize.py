@@ -10,8 +10,8 @@ SMALLEST_NORM = 1e-4
 def l2_normalize(vectors):
     """Divide vectors by their Euclidean norms, with a gradient that is finite everywhere.
 
-    `x / max(|x|, 1e-4)`. For cosine similarities; `keras.ops.normalize` computes the same and has
-    a gradient of NaN at a vector of zeros.
+    `x / max(|x|, 1e-4)`. For cosine similarities; `keras.ops.normalize` computes the same, but its
+    gradient at a vector of zeros is NaN on JAX (it takes the minimum after 1 / 0, not before).
 
     Args:
         vectors: `[..., dim]`, any float dtype.
