@@ -13,11 +13,14 @@ class OffsetPrediction(layers.Layer):
     """Predicts, from the context of row r, the target in row r + offset.
 
     One linear map `W_k` an offset (van den Oord et al. 2018, arXiv:1807.03748, equation 3), as 1x1
-    convolutions; the last k rows, whose targets lie outside the grid, are dropped.
+    convolutions; the last k rows, whose targets lie outside the grid, are dropped. The inner
+    product of a prediction and a code of length `target_dim` is the bilinear score `z^T W_k c` of
+    that equation; CPC v2 (Henaff et al. 2019, arXiv:1905.09272) takes a projected code instead.
 
     Args:
         offsets: how many rows ahead, each at least 1, without repetition.
-        target_dim: length of a prediction. CPC v2 uses 64.
+        target_dim: length of a prediction: of the projected codes it is compared with (CPC v2:
+            64), or of the codes themselves (CPC v1: 1024).
         skipped_rows: how many of the grid's last rows the contexts come without, at most the
             smallest offset: they have nothing to predict and need not be computed.
 

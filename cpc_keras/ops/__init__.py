@@ -3,7 +3,18 @@
 from cpc_keras.ops.extract_patches import extract_patches
 from cpc_keras.ops.grid_shape import grid_shape
 from cpc_keras.ops.info_nce import info_nce
+from cpc_keras.ops.l2_normalize import l2_normalize
 from cpc_keras.ops.rotate_grid import DIRECTIONS, rotate_grid
+from cpc_keras.ops.split_pairs import split_pairs
 from cpc_keras.ops.take_rows import take_rows
 
-__all__ = ["DIRECTIONS", "extract_patches", "grid_shape", "info_nce", "rotate_grid", "take_rows"]
+__all__ = [
+    "DIRECTIONS",
+    "extract_patches",
+    "grid_shape",
+    "info_nce",
+    "l2_normalize",
+    "rotate_grid",
+    "split_pairs",
+    "take_rows",
+]

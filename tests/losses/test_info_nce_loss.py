@@ -201,8 +201,11 @@ def test_the_loss_is_float32_under_mixed_precision(kind):
 def test_every_argument_survives_the_config():
     arguments = {
         "scale": 0.3,
+        "similarity": "cosine",
+        "temperature": None,  # in place of scale: see test_scores.py
         "candidates": "sampled",
         "num_negatives": 7,
+        "num_anchors": 4,
         "seed": 11,
         "name": "other",
     }

@@ -144,3 +144,28 @@ def test_mixed_precision_trains_and_gives_float32_features():
     assert keras.backend.standardize_dtype(outputs["targets"].dtype) == "bfloat16"
     assert {w.dtype for w in model.trainable_weights} == {"float32"}
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_nan_in_an_image_is_a_nan_in_what_is_reported(model):
+    """A public implementation filters them out, and with them every sign of a broken step."""
+    images = np.random.default_rng(4).uniform(0, 255, (4, 16, 20, 3)).astype("float32")
+    assert np.isfinite(model.evaluate(images, verbose=0)).all()
+    images[1, 5, 7, 0] = np.nan
+    result = model.evaluate(images, verbose=0, return_dict=True)
+    assert np.isnan(result["loss"])
+    assert np.isnan(result["mutual_information"])
+
+
+def test_each_direction_and_offset_is_one_term_of_the_loss(model, monkeypatch):
+    """A public implementation counts offset i i times: 21 terms of which 5 are distinct."""
+    seen, contrast = [], type(model.info_nce).contrast
+
+    def spy(self, targets, predictions):
+        seen.append(np.asarray(predictions))
+        return contrast(self, targets, predictions)
+
+    monkeypatch.setattr(type(model.info_nce), "contrast", spy)
+    images = np.random.default_rng(5).integers(0, 256, (3, 16, 20, 3), "uint8")
+    model.evaluate(images, verbose=0)
+    assert len(seen) == 2 * 2  # directions times offsets
+    assert len({prediction.tobytes() for prediction in seen}) == len(seen)
