@@ -10,17 +10,17 @@ class GatedPixelCNN(layers.Layer):
 
     The "PixelCNN-style autoregressive model" over codes of CPC v1 (van den Oord et al. 2018,
     arXiv:1807.03748, section 3.2), in the form without blind spot (van den Oord et al. 2016,
-    arXiv:1606.05328, sections 2.1 and 2.2, figure 2): a vertical stack of convolutions sees the rows
-    above, a horizontal stack the row itself up to the position, and every layer is gated,
-    `tanh(a) * sigmoid(b)` (equation 2). The horizontal stack is residual and is fed from the
-    vertical one before its gates; the vertical stack is neither. Kernels are not masked: rows and
-    columns of zeros on one side shift them.
+    arXiv:1606.05328, figure 2): a vertical stack of convolutions sees the rows above, a horizontal
+    stack the row itself up to the position, and every layer is gated, `tanh(a) * sigmoid(b)`
+    (equation 2). The horizontal stack is residual and is fed from the vertical one before its
+    gates; the vertical stack is neither. Kernels are not masked: rows and columns of zeros on one
+    side shift them.
 
     What the context in row r and column c sees, with `h = kernel_size // 2` and L blocks:
 
     - of row r: the columns `c - L * h .. c`, its own code among them (CPC predicts rows further
-      down, so that nothing is given away; the paper's first layer, which generates the pixel itself,
-      leaves it out), none to the right;
+      down, so that nothing is given away; the paper's first layer leaves out the position, which
+      it generates), none to the right;
     - of the rows `r - 1 - L * h .. r - 1`: all columns `c - L * h .. c + L * h`;
     - of a row below: nothing.
 
@@ -31,7 +31,7 @@ class GatedPixelCNN(layers.Layer):
     Args:
         num_blocks: gated blocks, at least 1.
         filters: channels of the gates, at least 1.
-        kernel_size: width of the vertical stack's n x n window before it is masked, odd, at least 3.
+        kernel_size: width of the vertical stack's window, odd, at least 3; the n of the paper.
 
     Call arguments:
         inputs: codes, `[batch, rows, columns, dim]`.
