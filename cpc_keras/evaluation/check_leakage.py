@@ -129,11 +129,12 @@ class _Layout:
         self.outputs = network.output
         self.wrong_shapes = []
         names = [name for name in self.outputs if name != "targets"]
-        every = [name.rsplit("_", 1) for name in names]
+        every = [(d, int(k)) for d, k in (name.rsplit("_", 1) for name in names)]
+        every.sort(key=lambda term: (list(QUARTER_TURNS).index(term[0]), term[1]))
         chosen = self._checked(positions)
         # Frame positions (row, column) of the predictions to check; None stands for the targets.
         self.terms = {}
-        for direction, offset in ((d, int(k)) for d, k in every):
+        for direction, offset in every:
             places = self.places(direction)
             rows, columns = places.shape[0] - offset, places.shape[1]
             if tuple(self.outputs[f"{direction}_{offset}"].shape[1:3]) != (rows, columns):
@@ -202,7 +203,9 @@ def _functions(model, layout, rng):
     training = _mode(_without_augmentation(model), layout, True, rng)
     yield inference
     for term in inference:
-        before, after = (np.asarray(mode[term](images, False)) for mode in (inference, training))
+        before, after = (
+            ops.convert_to_numpy(mode[term](images, False)) for mode in (inference, training)
+        )
         if not np.array_equal(before, after):
             yield training
             return
@@ -238,7 +241,7 @@ def _mode(network, layout, training, rng):
 
 
 def _noise(variable, rng):
-    values = np.asarray(ops.cast(variable.value, "float32"))
+    values = ops.convert_to_numpy(ops.cast(variable.value, "float32"))
     scale = 0.1 * np.sqrt(np.mean(values**2)) + 0.05
     return rng.normal(size=values.shape, scale=scale).astype("float32")
 
@@ -251,11 +254,12 @@ def _without_augmentation(model):
     augmentation = [*chain[1:cut], *chain[cut + 1 : encoder]]
     if not augmentation:
         return model.network
+
+    def call(layer, *args, **kwargs):
+        return args[0] if any(layer is a for a in augmentation) else layer(*args, **kwargs)
+
     return keras.models.clone_model(
-        model.network,
-        clone_function=lambda layer: (
-            keras.layers.Identity() if any(layer is a for a in augmentation) else layer
-        ),
+        model.network, clone_function=lambda layer: layer, call_function=call
     )
 
 
@@ -267,14 +271,14 @@ def _sees_other_images(function, draws, rng):
     """Whether the outputs of the first image depend on the other images of the batch."""
     for disturbed in draws:
         images = _images(function.image_shape, NUM_COMPANIONS + 1, rng)
-        outputs = np.asarray(function(images, disturbed))
+        outputs = ops.convert_to_numpy(function(images, disturbed))
         vectors = rng.normal(size=outputs.shape, scale=function.scale).astype("float32")
         vectors[1:] = 0
         if _gradient(functools.partial(function, disturbed=disturbed), images, vectors)[1:].any():
             return True
         others = _images(function.image_shape, NUM_COMPANIONS + 1, rng)
         others[0] = images[0]
-        if _differs(outputs[0], np.asarray(function(others, disturbed))[0]):
+        if _differs(outputs[0], ops.convert_to_numpy(function(others, disturbed))[0]):
             return True
     return False
 
@@ -304,8 +308,8 @@ def _changed_unseen(function, layout, term, batch_size, rng):
     for start in range(0, len(positions), batch_size):
         chunk = positions[start : start + batch_size]
         fields = np.stack([layout.field(term, position) for position in chunk])
-        before = np.asarray(function(np.repeat(image[None], len(chunk), axis=0), False))
-        after = np.asarray(function(np.where(fields[..., None], image, other), False))
+        before = ops.convert_to_numpy(function(np.repeat(image[None], len(chunk), axis=0), False))
+        after = ops.convert_to_numpy(function(np.where(fields[..., None], image, other), False))
         changed |= {
             (term, position)
             for n, position in enumerate(chunk)
@@ -383,7 +387,7 @@ def _result(layout, seen, alive, crossing, changing):
             # Shared by the target with patches that may be seen: there only where the model was
             # built with allow_overlap=True, which refuses such offsets otherwise.
             leaked = overlap & ~(field & patch)
-            outside = predicting & ~field & ~leaked
+            outside = predicting & ~field & ~patch
             if leaked.any():
                 leaks.append(LeakageFinding(*term, here, "target", int(leaked.sum())))
             if outside.any():

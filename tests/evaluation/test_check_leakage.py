@@ -291,7 +291,7 @@ def test_the_table_and_the_picture_say_what_was_found(tmp_path):
     table = str(result).splitlines()
     assert table[0].split()[:4] == ["direction", "offset", "predictions", "pixels"]
     # One block sees 2 x 3 patches, 6 x 8 pixels; in a corner 1 x 2, 4 x 6.
-    assert table[1].split() == ["left", "1", "20", "24..48", "8", "0", "0"]
+    assert table[1].split() == ["down", "1", "18", "24..48", "8", "0", "0"]
     assert len(table) == 1 + 4 + 1
     for position in (None, (1, 2)):
         path = result.draw(tmp_path / "deeper" / "map.png", position=position)
