@@ -47,8 +47,8 @@ def reasons(result):
 @pytest.mark.parametrize(
     ("shape", "arguments"),
     [
-        (SHAPE, {"directions": DIRECTIONS, "offsets": (2, 3)}),
-        ((12, 12, 1), {"directions": DIRECTIONS, "context_blocks": 2}),
+        (SHAPE, {"directions": DIRECTIONS}),
+        ((10, 10, 1), {"directions": DIRECTIONS, "context_blocks": 2, "offsets": (2, 3)}),
         ((14, 10, 1), {"directions": ("right",), "offsets": (3,), "patch_encoder": "mlp"}),
         (SHAPE, {"directions": ("up",), "parts": (layers.Dropout(0.3),)}),
     ],
@@ -110,7 +110,8 @@ class OverBatch(layers.Layer):
 
 
 def test_statistics_over_the_batch_are_found():
-    result = check_leakage(build(parts=(OverBatch(),)))
+    result = check_leakage(build(parts=(OverBatch(),)), positions=[(1, 3), (3, 2)])
+    assert len(result.maps["left", 2]) == 2
     assert not result.ok
     assert reasons(result) == {"other_image", "target", "outside"}
     assert "left 2 everywhere: depends on other images of the batch" in str(result)
@@ -119,7 +120,8 @@ def test_statistics_over_the_batch_are_found():
 
 
 def test_statistics_over_the_batch_without_a_gradient_are_found():
-    assert reasons(check_leakage(build(parts=(OverBatch(stop=True),)))) == {"other_image"}
+    result = check_leakage(build(parts=(OverBatch(stop=True),)), positions=[(1, 3)])
+    assert reasons(result) == {"other_image"}
 
 
 class FaintlyOverBatch(layers.Layer):
@@ -140,16 +142,17 @@ class FaintlyOverBatch(layers.Layer):
 
 @pytest.mark.parametrize("share", [1e-35, 0.0])
 def test_a_leak_that_is_faint_or_asleep_is_found(share):
-    assert "other_image" in reasons(check_leakage(build(parts=(FaintlyOverBatch(share),))))
+    model = build(parts=(FaintlyOverBatch(share),))
+    assert "other_image" in reasons(check_leakage(model, positions=[(1, 3)]))
 
 
 def test_batch_normalisation_is_found_in_training_and_let_pass_when_frozen():
     norm = layers.BatchNormalization(trainable=False)  # trainable it would be refused
     model = build(parts=(norm,))
-    assert check_leakage(model).ok
+    assert check_leakage(model, positions=[(1, 3)]).ok
     norm.trainable = True
     before = [np.asarray(v) for v in model.variables]
-    result = check_leakage(model)
+    result = check_leakage(model, positions=[(1, 3)])
     assert {"other_image", "target"} <= reasons(result)
     for old, variable in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, np.asarray(variable))
@@ -281,7 +284,9 @@ def test_augmentation_is_off_and_nothing_of_the_model_changes():
 
 def test_the_batch_size_changes_nothing():
     model = build()
-    one, many = (check_leakage(model, batch_size=n) for n in (1, 64))
+    places = [(0, 5), (2, 3), (3, 2)]
+    one, many = (check_leakage(model, positions=places, batch_size=n) for n in (1, 64))
+    assert sorted(one.maps["left", 2]) == places
     for position, found in one.maps["left", 2].items():
         np.testing.assert_array_equal(found.predicting, many.maps["left", 2][position].predicting)
 
