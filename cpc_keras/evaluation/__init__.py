@@ -1,9 +1,11 @@
 """What features are worth: probes, fine-tuning, label efficiency, and the report."""
 
+from cpc_keras.evaluation.check_leakage import check_leakage
 from cpc_keras.evaluation.comparison_rows import comparison_rows
 from cpc_keras.evaluation.extract_features import extract_features
 from cpc_keras.evaluation.image_classifier import image_classifier
 from cpc_keras.evaluation.label_efficiency import FRACTIONS, label_efficiency, num_fits
+from cpc_keras.evaluation.leakage_result import LeakageFinding, LeakageMap, LeakageResult
 from cpc_keras.evaluation.linear_probe import LinearProbe
 from cpc_keras.evaluation.nearest_images import nearest_images
 from cpc_keras.evaluation.network_row import NetworkRow
@@ -15,10 +17,14 @@ from cpc_keras.evaluation.write_report import write_report
 
 __all__ = [
     "FRACTIONS",
+    "LeakageFinding",
+    "LeakageMap",
+    "LeakageResult",
     "LinearProbe",
     "NetworkRow",
     "ProbeRow",
     "ResultLog",
+    "check_leakage",
     "comparison_rows",
     "extract_features",
     "format_table",
