@@ -44,6 +44,11 @@ class RandomApply(RandomImageLayer):
         self.layer = layer
         self.rate = rate
 
+    def build(self, input_shape):
+        """Build the layer."""
+        if not self.layer.built:
+            self.layer.build(input_shape)
+
     def augment(self, images):
         """Apply the layer to some images."""
         changed = ops.cast(self.layer(images, training=True), "float32")

@@ -47,6 +47,12 @@ class RandomChoice(RandomImageLayer):
             )
         self.layers = list(layers)
 
+    def build(self, input_shape):
+        """Build the layers."""
+        for layer in self.layers:
+            if not layer.built:
+                layer.build(input_shape)
+
     def augment(self, images):
         """Deal the images to the layers."""
         batch, count = ops.shape(images)[0], len(self.layers)

@@ -20,19 +20,20 @@ QUARTER_TURN = (np.linalg.inv(YIQ) @ np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]]
 
 @keras.saving.register_keras_serializable("cpc_keras")
 class RandomColorJitter(RandomImageLayer):
-    """Changes brightness, saturation, hue and contrast of each image, in this order.
+    """Changes brightness, saturation, hue and contrast of each image.
 
     The colour distortion of the Inception networks (Szegedy et al. 2014, arXiv:1409.4842), with the
     ranges of its TensorFlow code, which CPC v2 applies to most patches (Henaff et al. 2019,
     arXiv:1905.09272). Drawn evenly, for each image: a value added to all pixels; a factor on the
     distance of each pixel from its grey value; an angle by which colours turn about the grey axis;
     a factor on the distance of each pixel from the mean of its channel. Values are clipped at the
-    end only.
+    end only, which leaves nothing for the order to change.
 
     Saturation and hue are one 3x3 matrix an image, in the YIQ space, which keeps the grey value of
     every pixel; the code above goes through HSV, which is slower and keeps the largest channel.
-    That code also draws the order. Images of one channel have no saturation and no hue, those of
-    neither one nor three channels no hue. Off at evaluation.
+    Images of one channel have no saturation and no hue, those of neither one nor three channels no
+    hue. `keras.layers.RandomColorJitter` takes three channels only and draws saturations that leave
+    [0, 255]. Off at evaluation.
 
     Args:
         brightness: largest value to add, to both sides, as a share of 255.
