@@ -1,6 +1,6 @@
 """The picture of docs/augmentations.md: `python -m benchmarks.draw_augmentations`.
 
-Two patches of scikit-learn's photographs, each beside four draws of every layer and stack.
+Two patches of scikit-learn's photographs, each beside three draws of every layer and stack.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from cpc_keras.augmentations import (
 )
 
 PICTURE = pathlib.Path(__file__).parents[1] / "docs" / "images" / "augmentations.png"
-SIDE, DRAWS = 80, 4
+SIDE, DRAWS = 80, 3
 # (photograph, top, left): corners of patches with edges and colours.
 PATCHES = (("china.jpg", 150, 290), ("flower.jpg", 180, 270))
 
@@ -84,7 +84,7 @@ def _draw(rows, patches, path):
     from matplotlib.figure import Figure
 
     columns = len(patches) * (DRAWS + 1)
-    figure = Figure(figsize=(1.0 * columns + 3, 1.05 * len(rows)), dpi=80)
+    figure = Figure(figsize=(1.0 * columns + 3, 1.05 * len(rows)), dpi=64)
     axes = figure.subplots(len(rows), columns)
     figure.subplots_adjust(left=0.24, right=0.995, top=0.98, bottom=0.005, wspace=0.06, hspace=0.06)
     for row, (label, layer) in zip(axes, rows.items(), strict=True):
@@ -98,8 +98,7 @@ def _draw(rows, patches, path):
         for k in range(0, columns, DRAWS + 1):
             for spine in row[k].spines.values():
                 spine.set(linewidth=2.5, color="tab:blue")
-            if row is axes[0]:
-                row[k].set_title("original", fontsize=9)
+            axes[0, k].set_title("original", fontsize=9)
         row[0].set_ylabel(label, fontsize=9, rotation=0, ha="right", va="center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

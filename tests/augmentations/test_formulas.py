@@ -157,7 +157,7 @@ def test_what_comes_in_from_outside_is_the_nearest_pixel_or_the_constant():
     )
     far = np.abs(nearest - constant) > 1
     assert far.any()
-    assert constant.min() == 7
+    assert abs(constant.min() - 7) < 1e-4
 
 
 def spline_basis(length, num_cells):
