@@ -18,7 +18,7 @@ def luminance(images):
         `[..., 1]`, dtype of `images`.
 
     Example:
-        >>> float(luminance(np.array([[[100.0, 0.0, 0.0]]]))[0, 0, 0].numpy().round(1))
+        >>> round(float(luminance(np.array([[[100.0, 0.0, 0.0]]]))[0, 0, 0]), 1)
         29.9
     """
     if images.shape[-1] != 3:
