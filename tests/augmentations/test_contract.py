@@ -111,6 +111,8 @@ def test_no_public_layer_is_missing_from_the_table():
     # A file whose layer is not exported would be missed otherwise.
     files = Path(cpc_keras.augmentations.__file__).parent.glob("random_*.py")
     assert {"".join(word.title() for word in path.stem.split("_")) for path in files} <= public
+    page = Path(__file__).parents[2] / "docs" / "augmentations.md"
+    assert [name for name in public if name not in page.read_text(encoding="utf-8")] == []
 
 
 @CASES
