@@ -1,20 +1,36 @@
 """Contrastive predictive coding as one Keras model."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
-from cpc_keras.augmentations import RandomChannelDrop, RandomShift
+from cpc_keras.augmentations import patch_augmentation as named_patch_augmentation
 from cpc_keras.encoders import image_encoder
 from cpc_keras.encoders import patch_encoder as checked_patch_encoder
-from cpc_keras.layers import MaskedContext, OffsetPrediction, PatchGrid
+from cpc_keras.layers import OffsetPrediction, PatchGrid
+from cpc_keras.layers import context_network as checked_context_network
 from cpc_keras.losses import InfoNCE
+from cpc_keras.models.check_arguments import (
+    check_augmentation,
+    check_directions,
+    check_offsets,
+    checked_image_shape,
+)
 from cpc_keras.models.check_images import check_images
 from cpc_keras.ops import DIRECTIONS, grid_shape, rotate_grid, take_rows
 
 FEATURES = ("codes", "contexts")
+
+# How a prediction is compared with a code, as arguments of `InfoNCE`; see `CPCModel`.
+SCORES = {
+    "projected": {"similarity": "dot", "scale": 0.1},
+    "bilinear": {"similarity": "dot", "scale": 1.0},
+    "cosine": {"similarity": "cosine", "scale": 10.0},
+}
+
+AUGMENTATIONS = ("patch_augmentation", "image_augmentation")
 
 # The direction whose rotation undoes a rotation.
 OPPOSITE_TURN = {"left": "right", "right": "left"}
@@ -39,33 +55,45 @@ class CPCModel(keras.Model):
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.
         patch_encoder: `keras.Model`, patches to codes.
-        context_network: the `MaskedContext` layer that all directions share.
+        context_network: the context network that all directions share; with
+            `shared_context=False` a dict of one for each direction.
         info_nce: the `InfoNCE` loss.
         image_shape: `(height, width, channels)`.
         grid: rows and columns of patches.
 
     Args:
         image_shape: `(height, width, channels)`; sides must give a whole grid of patches.
-        patch_encoder: a name (`"tiny"`, `"small"`) or any `keras.Model` from patches
-            `[batch, patch_size, patch_size, channels]`, pixels in [0, 255], to codes.
+        patch_encoder: a name (`encoders.PATCH_ENCODERS`: "mlp", "tiny", "small", "resnet50", ...)
+            or any `keras.Model` from patches `[batch, patch_size, patch_size, channels]`, pixels in
+            [0, 255], to codes.
         patch_size: side of a patch, in pixels.
         patch_stride: step between patches, in pixels.
         offsets: how many rows (columns) ahead to predict. An offset whose patches share pixels with
             the patch they are predicted from, `offset * patch_stride < patch_size`, is refused.
         directions: any of "down", "up", "left", "right": where the predicted patch lies.
-        target_dim: length of the projected codes that are compared. CPC v2: 64.
+        score: how a prediction `W_k c` from a context is compared with a code z:
+            "projected" (CPC v2): inner product with a projection of z to `target_dim`, times 0.1;
+            "bilinear" (CPC v1, equation 3): `z^T W_k c`, without a projection;
+            "cosine": cosine with the projection, divided by a temperature of 0.1.
+        target_dim: length of the projected codes that are compared. CPC v2: 64. Not used by
+            `score="bilinear"`.
+        scale: factor on the scores, the inverse of a temperature, in place of the score's own.
         candidates: which patches of the batch are told from the true one; see `InfoNCE`.
         num_negatives: with `candidates="sampled"`: how many.
-        scale: factor on the scores. CPC v2: 0.1.
-        context_blocks: residual blocks of the context network. CPC v2: 5.
+        num_anchors: score so many predictions of each direction and offset, drawn anew each step;
+            by default all.
+        context_network: "masked" (CPC v2), "gated_pixel_cnn" (CPC v1's kind), "row_gru", or a
+            layer; see `layers.context_network`.
+        context_blocks: residual blocks of a named context network. CPC v2: 5.
         context_filters: channels inside them. CPC v2: 256.
+        shared_context: whether all directions share one context network. The papers do not say.
         normalization: of the named encoders: "group" (one group), "layer" or "none".
         features: what `encoder` pools: "codes" (each patch alone, as the papers do on images) or
             "contexts" (the context network's output of all directions, side by side; they see
             beyond the patch and are, with four directions, four times as long).
         pooling: how the grid becomes features: "mean", "max" or a coarse grid such as "3x3".
-        patch_augmentation: layer applied to each patch alone in training, `"default"` (shift by up
-            to a sixteenth of the patch, at least 1 pixel, and colour dropping) or `None`.
+        patch_augmentation: layer applied to each patch alone in training, a name of
+            `augmentations.patch_augmentation` ("default", "cpc_v1", "cpc_v2") or `None`.
         image_augmentation: layer applied to whole images in training, before they are cut.
         independent_targets: take the patches that are predicted from a second, independently
             augmented copy of the image. What `image_augmentation` changes (pose, say) can then not
@@ -73,7 +101,11 @@ class CPCModel(keras.Model):
             are augmented one by one; on digits, features of the same training were worth two
             points more (README).
         allow_overlap: accept offsets that share pixels with their context.
-        seed: integer, for what the default augmentation and the sampled candidates draw.
+        log_terms: also log `accuracy` and `mutual_information` of every direction and offset
+            (`accuracy_down_2`, ...), and the accuracy among the patches of the same row and of the
+            same position alone (`accuracy_same_row`, `accuracy_same_position`): position is a cheap
+            cue, and what remains of the accuracy without it tells more. It costs further scores.
+        seed: integer, for what a named augmentation and the loss draw.
 
     Raises:
         ValueError: sides that give no whole grid, a grid too small for the offsets, overlapping
@@ -96,12 +128,16 @@ class CPCModel(keras.Model):
         patch_stride: int = 4,
         offsets: Sequence[int] = (2, 3, 4),
         directions: Sequence[str] = DIRECTIONS,
+        score: str = "projected",
         target_dim: int = 64,
+        scale: float | None = None,
         candidates: str = "all",
         num_negatives: int | None = None,
-        scale: float = 0.1,
-        context_blocks: int = 3,
-        context_filters: int = 128,
+        num_anchors: int | None = None,
+        context_network: str | keras.layers.Layer = "masked",
+        context_blocks: int | None = None,
+        context_filters: int | None = None,
+        shared_context: bool = True,
         normalization: str = "group",
         features: str = "codes",
         pooling: str = "mean",
@@ -109,17 +145,18 @@ class CPCModel(keras.Model):
         image_augmentation: keras.layers.Layer | None = None,
         independent_targets: bool = False,
         allow_overlap: bool = False,
+        log_terms: bool = False,
         seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.image_shape = _checked_image_shape(image_shape)
+        self.image_shape = checked_image_shape(image_shape)
         self.grid = grid_shape(
             self.image_shape[:2], patch_size=patch_size, patch_stride=patch_stride
         )
         offsets, directions = tuple(offsets), tuple(directions)
-        _check_directions(directions)
-        _check_offsets(offsets, directions, self.grid, patch_size, patch_stride, allow_overlap)
+        check_directions(directions)
+        check_offsets(offsets, directions, self.grid, patch_size, patch_stride, allow_overlap)
         self._config = {
             "image_shape": self.image_shape,
             "patch_encoder": patch_encoder,
@@ -127,12 +164,16 @@ class CPCModel(keras.Model):
             "patch_stride": patch_stride,
             "offsets": offsets,
             "directions": directions,
+            "score": score,
             "target_dim": target_dim,
+            "scale": scale,
             "candidates": candidates,
             "num_negatives": num_negatives,
-            "scale": scale,
+            "num_anchors": num_anchors,
+            "context_network": context_network,
             "context_blocks": context_blocks,
             "context_filters": context_filters,
+            "shared_context": shared_context,
             "normalization": normalization,
             "features": features,
             "pooling": pooling,
@@ -140,6 +181,7 @@ class CPCModel(keras.Model):
             "image_augmentation": image_augmentation,
             "independent_targets": independent_targets,
             "allow_overlap": allow_overlap,
+            "log_terms": log_terms,
             "seed": seed,
         }
         self.patch_encoder = checked_patch_encoder(
@@ -149,32 +191,64 @@ class CPCModel(keras.Model):
         )
         if features not in FEATURES:
             raise ValueError(f"features must be one of {FEATURES}. Received: {features!r}.")
-        self.context_network = MaskedContext(
-            context_blocks, filters=context_filters, name="context_network"
-        )
+        if score not in SCORES:
+            raise ValueError(f"score must be one of {tuple(SCORES)}. Received: {score!r}.")
         # Called, since a subclassed model has no `output_shape`.
         codes = self.patch_encoder(keras.Input((patch_size, patch_size, self.image_shape[-1])))
-        self.context_network.build((None, *self.grid, codes.shape[-1]))
+        self.context_network = self._build_contexts(codes.shape[-1])
         self.encoder = self.image_encoder(self.image_shape)
         self.info_nce = InfoNCE(
-            scale, candidates=candidates, num_negatives=num_negatives, seed=seed
+            **{**SCORES[score], **({} if scale is None else {"scale": scale})},
+            candidates=candidates,
+            num_negatives=num_negatives,
+            num_anchors=num_anchors,
+            seed=seed,
         )
         # Keras tracks generators of layers, not of losses; untracked, JAX would draw the same.
-        self.candidate_seed_generator = self.info_nce.seed_generator
+        self.loss_seed_generator = self.info_nce.seed_generator
         self.network = self._build_network(patch_augmentation, image_augmentation)
-        self.accuracy_metric = keras.metrics.Mean(name="accuracy")
-        self.mutual_information_metric = keras.metrics.Mean(name="mutual_information")
+        self.terms = tuple(f"{d}_{k}" for d in directions for k in offsets)
+        # What a step's terms were, for who wants to know which one went wrong (`StopAtNaN`).
+        self.term_losses = self.add_weight(
+            (len(self.terms),), "zeros", trainable=False, name="term_losses", aggregation="mean"
+        )
+        self.averages = {name: keras.metrics.Mean(name=name) for name in self._average_names()}
         self.built = True
+
+    def _build_contexts(self, dim):
+        config = self._config
+        network, directions = config["context_network"], config["directions"]
+        sizes = {"num_blocks": config["context_blocks"], "filters": config["context_filters"]}
+        if isinstance(network, str):
+            # Small defaults, fit for the small default encoder.
+            sizes = {k: v or {"num_blocks": 3, "filters": 128}[k] for k, v in sizes.items()}
+
+        def build(name):
+            shape = (*self.grid, dim)
+            return checked_context_network(network, codes_shape=shape, name=name, **sizes)
+
+        if config["shared_context"]:
+            return build("context_network")
+        if not isinstance(network, str):
+            raise ValueError(
+                "shared_context=False makes one context network for each direction, and so needs "
+                f"the name of one. Received the layer {network.name!r}, which can only be shared."
+            )
+        return {direction: build(f"context_{direction}") for direction in directions}
+
+    def _context_of(self, direction):
+        shared = self._config["shared_context"]
+        return self.context_network if shared else self.context_network[direction]
 
     def _build_network(self, patch_augmentation, image_augmentation):
         config = self._config
         size, stride = config["patch_size"], config["patch_stride"]
-        if patch_augmentation == "default":
-            patch_augmentation = _default_patch_augmentation(
-                size, self.image_shape[-1], config["seed"]
+        if isinstance(patch_augmentation, str):
+            patch_augmentation = named_patch_augmentation(
+                patch_augmentation, (size, size, self.image_shape[-1]), seed=config["seed"]
             )
-        _check_augmentation("patch_augmentation", patch_augmentation)
-        _check_augmentation("image_augmentation", image_augmentation)
+        check_augmentation("patch_augmentation", patch_augmentation)
+        check_augmentation("image_augmentation", image_augmentation)
         if config["independent_targets"] and image_augmentation is None:
             raise ValueError(
                 "independent_targets=True predicts patches of a second augmented copy of an image, "
@@ -202,15 +276,20 @@ class CPCModel(keras.Model):
 
         codes = encode(images)
         target_codes = encode(images) if config["independent_targets"] else codes
-        targets = keras.layers.Dense(config["target_dim"], name="targets")(target_codes)
+        target_dim = config["target_dim"]
+        if config["score"] == "bilinear":
+            target_dim = codes.shape[-1]
+            targets = keras.layers.Activation("linear", name="targets")(target_codes)
+        else:
+            targets = keras.layers.Dense(target_dim, name="targets")(target_codes)
         outputs = {"targets": targets}
         # The last rows predict nothing that lies in the grid: their contexts are not computed.
         skipped = min(config["offsets"])
-        contexts = self._contexts(codes, self.context_network, skipped_rows=skipped)
+        contexts = self._contexts(codes, self._context_of, skipped_rows=skipped)
         for direction, context in contexts.items():
             predict = OffsetPrediction(
                 config["offsets"],
-                target_dim=config["target_dim"],
+                target_dim=target_dim,
                 skipped_rows=skipped,
                 name=f"predict_{direction}",
             )
@@ -237,7 +316,7 @@ class CPCModel(keras.Model):
         """
         return image_encoder(
             self.patch_encoder,
-            image_shape=_checked_image_shape(image_shape),
+            image_shape=checked_image_shape(image_shape),
             patch_size=self._config["patch_size"],
             patch_stride=self._config["patch_stride"],
             pooling=pooling or self._config["pooling"],
@@ -245,11 +324,11 @@ class CPCModel(keras.Model):
             return_grid=return_grid,
         )
 
-    def _contexts(self, codes, context_network, *, skipped_rows=0):
+    def _contexts(self, codes, context_of, *, skipped_rows=0):
         """Contexts by direction, in its frame, without the last `skipped_rows` rows."""
         turned = {d: rotate_grid(codes, d) for d in self._config["directions"]}
         return {
-            d: context_network(take_rows(grid, 0, grid.shape[1] - skipped_rows))
+            d: context_of(d)(take_rows(grid, 0, grid.shape[1] - skipped_rows))
             for d, grid in turned.items()
         }
 
@@ -259,7 +338,9 @@ class CPCModel(keras.Model):
         # loads where this package is not installed.
         contexts = [
             rotate_grid(context, OPPOSITE_TURN.get(direction, direction))
-            for direction, context in self._contexts(codes, self.context_network.call).items()
+            for direction, context in self._contexts(
+                codes, lambda d: self._context_of(d).call
+            ).items()
         ]
         return ops.concatenate(contexts, axis=-1) if len(contexts) > 1 else contexts[0]
 
@@ -278,20 +359,45 @@ class CPCModel(keras.Model):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
+    def _average_names(self):
+        names = ["accuracy", "mutual_information"]
+        if self._config["log_terms"]:
+            names += [f"{name}_{term}" for term in self.terms for name in names[:2]]
+            names += ["accuracy_same_row", "accuracy_same_position"]
+        return names
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean InfoNCE over all directions and offsets; labels are ignored."""
-        losses, hits, information = [], [], []
+        losses, found = [], {name: [] for name in self.averages}
         for direction in self._config["directions"]:
             targets = rotate_grid(y_pred["targets"], direction)
             for offset in self._config["offsets"]:
-                term = self.info_nce.contrast(targets, y_pred[f"{direction}_{offset}"])
+                name = f"{direction}_{offset}"
+                term = self.info_nce.contrast(targets, y_pred[name])
                 losses.append(ops.mean(term.loss))
-                hits.append(ops.mean(term.correct))
-                information.append(ops.mean(term.log_num_candidates - term.loss))
+                seen = {
+                    "accuracy": ops.mean(term.correct),
+                    "mutual_information": ops.mean(term.log_num_candidates - term.loss),
+                }
+                for key, value in seen.items():
+                    found[key].append(value)
+                    if self._config["log_terms"]:
+                        found[f"{key}_{name}"].append(value)
+                if self._config["log_terms"]:
+                    for kind in ("same_row", "same_position"):
+                        correct = self._hits_among(kind, targets, y_pred[name])
+                        found[f"accuracy_{kind}"].append(correct)
         batch = ops.shape(y_pred["targets"])[0]
-        self.accuracy_metric.update_state(_mean(hits), sample_weight=batch)
-        self.mutual_information_metric.update_state(_mean(information), sample_weight=batch)
+        for name, values in found.items():
+            self.averages[name].update_state(_mean(values), sample_weight=batch)
+        self.term_losses.assign(ops.stack(losses))
         return _mean(losses)
+
+    def _hits_among(self, candidates, targets, predictions):
+        likewise = {k: getattr(self.info_nce, k) for k in ("scale", "similarity")}
+        predictions = ops.stop_gradient(predictions)
+        contrast = InfoNCE(**likewise, candidates=candidates).contrast(targets, predictions)
+        return ops.mean(contrast.correct)
 
     def fit(self, x=None, y=None, batch_size=None, **kwargs):
         """Train on images; arguments and result are those of `keras.Model.fit`.
@@ -387,7 +493,7 @@ class CPCModel(keras.Model):
     def get_config(self):
         """Return the constructor's arguments, layers and models serialised."""
         config = {**super().get_config(), **self._config}
-        for name in ("patch_encoder", "patch_augmentation", "image_augmentation"):
+        for name in ("patch_encoder", "context_network", *AUGMENTATIONS):
             if isinstance(config[name], keras.layers.Layer):
                 config[name] = keras.saving.serialize_keras_object(config[name])
         return config
@@ -396,7 +502,7 @@ class CPCModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Rebuild a model from `get_config`."""
         config = dict(config)
-        for name in ("patch_encoder", "patch_augmentation", "image_augmentation"):
+        for name in ("patch_encoder", "context_network", *AUGMENTATIONS):
             if isinstance(config.get(name), dict):
                 config[name] = keras.saving.deserialize_keras_object(
                     config[name], custom_objects=custom_objects
@@ -406,61 +512,3 @@ class CPCModel(keras.Model):
 
 def _mean(terms):
     return sum(terms) / len(terms)
-
-
-def _default_patch_augmentation(patch_size, channels, seed):
-    # CPC v1 sub-crops 60 of 64 pixels: shifts of a sixteenth.
-    shift = RandomShift(max(1, patch_size // 16), seed=seed)
-    # Its own seed: from the same one, the channel that is kept would follow from the shift.
-    drop = RandomChannelDrop(seed=None if seed is None else seed + 1)
-    return keras.Sequential([shift, drop] if channels > 1 else [shift], name="patch_augmentation")
-
-
-def _check_augmentation(name, augmentation):
-    if augmentation is not None and not isinstance(augmentation, keras.layers.Layer):
-        default = ' or "default"' if name == "patch_augmentation" else ""
-        raise ValueError(
-            f"{name} must be a keras.layers.Layer, None{default}. Received: {augmentation!r}."
-        )
-
-
-def _checked_image_shape(image_shape):
-    shape = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
-    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(
-            "image_shape must be (height, width, channels), three positive whole numbers. "
-            f"Received: {image_shape!r}."
-        )
-    return shape
-
-
-def _check_directions(directions):
-    if not directions or len(set(directions)) < len(directions) or set(directions) - {*DIRECTIONS}:
-        raise ValueError(
-            f"directions must be one or more of {DIRECTIONS}, each once. Received: {directions!r}."
-        )
-
-
-def _check_offsets(offsets, directions, grid, patch_size, patch_stride, allow_overlap):
-    if not offsets or not all(isinstance(k, int) and k > 0 for k in offsets):
-        raise ValueError(
-            f"offsets must be one or more whole numbers of rows >= 1. Received: {offsets!r}."
-        )
-    smallest = -(-patch_size // patch_stride)
-    if min(offsets) < smallest and not allow_overlap:
-        shared = patch_size - min(offsets) * patch_stride
-        raise ValueError(
-            f"CPCModel: offset {min(offsets)} with patch_size={patch_size} and "
-            f"patch_stride={patch_stride} lets a prediction see {shared} pixel rows of its target. "
-            f"Use offsets >= {smallest}, or pass allow_overlap=True."
-        )
-    for sides, name, count in (
-        ({"down", "up"}, "rows", grid[0]),
-        ({"left", "right"}, "columns", grid[1]),
-    ):
-        if sides & set(directions) and count <= max(offsets):
-            raise ValueError(
-                f"CPCModel: a grid of {grid[0]}x{grid[1]} patches leaves no {name} to predict at "
-                f"offset {max(offsets)}. Use offsets below {count}, larger images or a smaller "
-                "patch_stride."
-            )

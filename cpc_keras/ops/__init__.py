@@ -4,7 +4,9 @@ from cpc_keras.ops.extract_patches import extract_patches
 from cpc_keras.ops.grid_shape import grid_shape
 from cpc_keras.ops.info_nce import info_nce
 from cpc_keras.ops.l2_normalize import l2_normalize
+from cpc_keras.ops.luminance import luminance
 from cpc_keras.ops.rotate_grid import DIRECTIONS, rotate_grid
+from cpc_keras.ops.sample_bilinear import sample_bilinear
 from cpc_keras.ops.split_pairs import split_pairs
 from cpc_keras.ops.take_rows import take_rows
 
@@ -14,7 +16,9 @@ __all__ = [
     "grid_shape",
     "info_nce",
     "l2_normalize",
+    "luminance",
     "rotate_grid",
+    "sample_bilinear",
     "split_pairs",
     "take_rows",
 ]

@@ -1,0 +1,69 @@
+"""All augmentations train within one compiled step of Keras's JAX backend, without TensorFlow."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import sys
+
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ImportError("tensorflow is out of reach")
+
+
+sys.meta_path.insert(0, Refuse())
+import keras
+import numpy as np
+
+from cpc_keras.augmentations import RandomImageLayer, patch_augmentation
+
+assert keras.backend.backend() == "jax"
+# Between them the stacks hold every layer of the folder.
+stacks = [patch_augmentation(n, (8, 8, 3), seed=0) for n in ("cpc_v1", "default", "cpc_v2")]
+layers = [layer for stack in stacks for layer in stack.layers]
+model = keras.Sequential(
+    [keras.Input((8, 8, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(1)]
+)
+model.compile("sgd", "mse", jit_compile="auto")
+assert model.jit_compile
+drawing = [layer for layer in model._flatten_layers() if isinstance(layer, RandomImageLayer)]
+drawing = [layer for layer in drawing if type(layer).__name__ != "HistogramEqualization"]
+assert len(drawing) > 25, len(drawing)
+states = [keras.ops.convert_to_numpy(layer.seed_generator.state) for layer in drawing]
+images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype("float32")
+history = model.fit(images / 2, np.zeros((6, 1)), batch_size=6, verbose=0).history
+assert np.isfinite(history["loss"]).all()
+# What was drawn leaves the compiled step: the next one draws anew.
+for layer, state in zip(drawing, states):
+    assert (keras.ops.convert_to_numpy(layer.seed_generator.state) != state).any(), layer.name
+outside = model.layers[0](images, training=False)
+np.testing.assert_array_equal(np.asarray(outside), images)
+assert "tensorflow" not in sys.modules
+print("all is well")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_all_augmentations_train_in_one_compiled_step_on_jax():
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip().endswith("all is well")
