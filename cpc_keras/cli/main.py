@@ -56,7 +56,7 @@ def main() -> None:
         again = " ".join(["cpc-keras", *sys.argv[1:]])
         click.echo(f"\nStopped. To go on where it stopped: {again}", err=True)
         sys.exit(130)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         if os.environ.get("CPC_KERAS_TRACEBACK"):
             raise
         click.echo(f"Error: {error}\n(CPC_KERAS_TRACEBACK=1 shows where.)", err=True)

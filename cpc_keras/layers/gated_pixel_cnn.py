@@ -75,7 +75,7 @@ class GatedPixelCNN(layers.Layer):
             return layer
 
         def block(index):
-            name = f"block_{index}"
+            name = f"{self.name}_block_{index}"
             above, left = (reach + 1, self.kernel_size), (1, reach + 1)
             return {
                 "vertical": convolution(

@@ -44,7 +44,7 @@ class MaskedContext(layers.Layer):
         dim = input_shape[-1]
 
         def block(index):
-            name = f"block_{index}"
+            name = f"{self.name}_block_{index}"
             # Rows and columns stay open: the rows of zeros let even a single row pass.
             shapes = [(None, None, None, n) for n in (dim, self.filters)]
             parts = [

@@ -72,7 +72,7 @@ class RowGRU(layers.Layer):
         common = {"padding": "same", "dtype": self.dtype_policy}
 
         def block(index):
-            name = f"block_{index}"
+            name = f"{self.name}_block_{index}"
             # In all three: first what becomes u, then s, then the candidate. No bias from the
             # state: the input's reaches all three sums.
             parts = {

@@ -220,8 +220,9 @@ class CPCModel(keras.Model):
         network, directions = config["context_network"], config["directions"]
         sizes = {"num_blocks": config["context_blocks"], "filters": config["context_filters"]}
         if isinstance(network, str):
-            # Small defaults, fit for the small default encoder.
-            sizes = {k: v or {"num_blocks": 3, "filters": 128}[k] for k, v in sizes.items()}
+            # Smaller than the papers', as the default encoder is.
+            defaults = {"num_blocks": 3, "filters": 128}
+            sizes = {k: defaults[k] if v is None else v for k, v in sizes.items()}
 
         def build(name):
             shape = (*self.grid, dim)

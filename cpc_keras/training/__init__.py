@@ -3,5 +3,6 @@
 from cpc_keras.training.callbacks import read_metrics
 from cpc_keras.training.pretrain import pretrain
 from cpc_keras.training.recipe import RECIPES, Recipe
+from cpc_keras.training.stop_at_nan import StopAtNaN
 
-__all__ = ["RECIPES", "Recipe", "pretrain", "read_metrics"]
+__all__ = ["RECIPES", "Recipe", "StopAtNaN", "pretrain", "read_metrics"]

@@ -18,6 +18,7 @@ from cpc_keras.training.callbacks import (
 )
 from cpc_keras.training.checkpoints import newest_checkpoint
 from cpc_keras.training.recipe import Recipe
+from cpc_keras.training.stop_at_nan import StopAtNaN
 
 
 def pretrain(
@@ -51,6 +52,7 @@ def pretrain(
     Raises:
         FileExistsError: the directory belongs to a run with other settings, or is no run.
         ValueError: fewer images than a batch.
+        FloatingPointError: a loss that is not finite; checkpoints of earlier epochs stay.
     """
     run_directory = pathlib.Path(run_directory)
     num_steps = len(images) // recipe.batch_size
@@ -75,6 +77,7 @@ def pretrain(
         return model
     progress = TrainingProgress(recipe.num_epochs, num_steps, first_epoch)
     callbacks = [
+        StopAtNaN(),
         EpochSeeds(recipe.seed),
         MetricsCSV(run_directory / "metrics.csv", first_epoch),
         Checkpoints(run_directory / "checkpoints", recipe.num_epochs),

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from cpc_keras import CPCModel
+from cpc_keras import CPCModel, MaskedContext
 from cpc_keras.augmentations import RandomShift
 from cpc_keras.models.check_images import check_images
 
@@ -59,7 +59,17 @@ TINY = {
         ({"pooling": "8x3"}, 'finer than the grid of 7x9 codes. Use at most "7x9"'),
         ({"context_blocks": 0}, "num_blocks >= 1 and filters >= 1"),
         ({"patch_encoder": "huge"}, "patch_encoder must be one of .*'tiny'.*'huge'"),
-        ({"patch_augmentation": "strong"}, 'Layer, None or "default". Received: .strong'),
+        ({"patch_augmentation": "strong"}, "must be one of .*'cpc_v2'.*Received: 'strong'"),
+        ({"score": "euclidean"}, "score must be one of .*'bilinear'.*Received: 'euclidean'"),
+        ({"context_network": "lstm"}, "context_network must be one of .*'row_gru'.*'lstm'"),
+        (
+            {"context_network": MaskedContext(1, filters=4), "context_blocks": 2},
+            "num_blocks and filters are those of the named networks",
+        ),
+        (
+            {"context_network": MaskedContext(1, filters=4), "shared_context": False},
+            "needs the name of one. Received the layer 'masked_context",
+        ),
         ({"patch_augmentation": lambda x: x}, "patch_augmentation must be a keras.layers.Layer"),
         ({"image_augmentation": "default"}, "image_augmentation must be a .*Received: 'default'"),
         (

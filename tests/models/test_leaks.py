@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from cpc_keras import CPCModel, MaskedContext
-from cpc_keras.models import cpc_model
 from cpc_keras.ops import DIRECTIONS, extract_patches
 
 tf = pytest.importorskip("tensorflow")
@@ -102,9 +101,14 @@ class PaddedBelow(MaskedContext):
             block[2] = keras.layers.ZeroPadding2D(((0, 1), (0, 0)))
 
 
-def test_the_check_finds_a_context_without_its_mask(monkeypatch):
-    monkeypatch.setattr(cpc_model, "MaskedContext", PaddedBelow)
-    model = build(directions=("up",), offsets=(2,))
+def test_the_check_finds_a_context_without_its_mask():
+    model = build(
+        directions=("up",),
+        offsets=(2,),
+        context_network=PaddedBelow(1, filters=8),
+        context_blocks=None,
+        context_filters=None,
+    )
     assert "sees below" in faults(model, "up", 2)
 
 
