@@ -8,6 +8,7 @@ import pathlib
 
 import keras
 import numpy as np
+import PIL.Image
 
 from cpc_keras.augmentations import (
     HistogramEqualization,
@@ -102,6 +103,9 @@ def _draw(rows, patches, path):
         row[0].set_ylabel(label, fontsize=9, rotation=0, ha="right", va="center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
+    # A palette makes a quarter of the file.
+    with PIL.Image.open(path) as drawn:
+        drawn.convert("RGB").quantize(256, dither=PIL.Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
