@@ -69,7 +69,7 @@ def image_encoder(
         ...               pooling="3x3").output_shape
         (None, 144)
         >>> image_encoder(patches, image_shape=(28, 28, 1), patch_size=8, patch_stride=4,
-        ...               dense=True, return_grid=True).output_shape["grid"]
+        ...               dense=True, return_grid=True).output["grid"].shape
         (None, 14, 14, 16)
     """
     images = keras.Input(image_shape, dtype="float32", name="images")
