@@ -9,6 +9,8 @@ from keras import layers
 from cpc_keras.ops.extract_patches import extract_patches
 from cpc_keras.ops.grid_shape import grid_shape
 
+GLOBAL_POOLINGS = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
+
 
 def image_encoder(
     patch_encoder: keras.Model,
@@ -19,12 +21,21 @@ def image_encoder(
     pooling: str = "mean",
     summarize: Callable | None = None,
     return_grid: bool = False,
+    dense: bool = False,
     name: str = "encoder",
 ) -> keras.Model:
     """Build the model from images to features that other projects load.
 
     It is made of stock layers and `keras.ops` alone, so that it loads where this package is not
     installed.
+
+    With `dense` the patch encoder's layers, up to its global pooling, run once over the whole image
+    instead of once over each of many overlapping patches: about a third of the operations at half
+    overlap, and a map at least as fine, for classifiers and detectors on top (CPC v2, Henaff et al.
+    2019, arXiv:1905.09272, efficient classification). The weights are the same, the features are
+    not: each position sees its neighbours' pixels where a patch saw its own zero padding, and group
+    normalisation takes its statistics over the image instead of the patch; layer normalisation, of
+    single positions, stays what it was.
 
     Args:
         patch_encoder: model from patches to codes `[batch, d]`; its weights are shared.
@@ -37,6 +48,9 @@ def image_encoder(
         summarize: function of stock layers from the grid of codes to the grid that is pooled, for
             example to contexts; by default the codes themselves.
         return_grid: also return the grid that is pooled.
+        dense: run the patch encoder over the whole image. The grid is then the map before its
+            global pooling, and `pooling` alone says how it is pooled; `patch_size` and
+            `patch_stride` play no part, and images need not give a whole grid of patches.
         name: name of the model.
 
     Returns:
@@ -45,26 +59,98 @@ def image_encoder(
         `[batch, rows, columns, d]`.
 
     Raises:
-        ValueError: the image gives no whole grid, or the pooling does not fit it.
+        ValueError: the image gives no whole grid, or the pooling does not fit it; with `dense`, a
+            patch encoder that does not end in global pooling or holds a layer that takes patches of
+            one size alone, or `summarize`.
 
     Example:
         >>> patches = resnet_v2((8, 8, 1), widths=(8, 16), blocks=(1, 1))
         >>> image_encoder(patches, image_shape=(28, 28, 1), patch_size=8, patch_stride=4,
         ...               pooling="3x3").output_shape
         (None, 144)
+        >>> image_encoder(patches, image_shape=(28, 28, 1), patch_size=8, patch_stride=4,
+        ...               dense=True, return_grid=True).output["grid"].shape
+        (None, 14, 14, 16)
     """
     images = keras.Input(image_shape, dtype="float32", name="images")
-    rows, columns = grid_shape(image_shape[:2], patch_size=patch_size, patch_stride=patch_stride)
-    patches = extract_patches(images, patch_size=patch_size, patch_stride=patch_stride)
-    patches = keras.ops.reshape(patches, (-1, patch_size, patch_size, image_shape[-1]))
-    codes = patch_encoder(patches)
-    codes = keras.ops.reshape(codes, (-1, rows, columns, codes.shape[-1]))
-    grid = codes if summarize is None else summarize(codes)
+    if dense and summarize is not None:
+        raise ValueError(
+            "dense=True pools the patch encoder's map: `summarize`, such as a context network, was "
+            "made for the grid of patches. Use dense=False or summarize=None."
+        )
+    if dense:
+        grid = _dense_map(patch_encoder, images)
+    else:
+        codes = _codes_of_patches(patch_encoder, images, patch_size, patch_stride)
+        grid = codes if summarize is None else summarize(codes)
     features = pool_codes(grid, pooling)
     # Features leave in float32 whatever the encoder computed in.
     features = layers.Activation("linear", dtype="float32", name="features")(features)
     outputs = {"features": features, "grid": grid} if return_grid else features
     return keras.Model(images, outputs, name=name)
+
+
+def _codes_of_patches(patch_encoder, images, patch_size, patch_stride):
+    image_shape = images.shape[1:]
+    rows, columns = grid_shape(image_shape[:2], patch_size=patch_size, patch_stride=patch_stride)
+    patches = extract_patches(images, patch_size=patch_size, patch_stride=patch_stride)
+    patches = keras.ops.reshape(patches, (-1, patch_size, patch_size, image_shape[-1]))
+    codes = patch_encoder(patches)
+    return keras.ops.reshape(codes, (-1, rows, columns, codes.shape[-1]))
+
+
+def _dense_map(patch_encoder, images):
+    """The map that the patch encoder's global pooling would pool, of whole images."""
+    last = _last_operation(patch_encoder)
+    if not isinstance(last, GLOBAL_POOLINGS) or last.keepdims:
+        names = " or ".join(pooling.__name__ for pooling in GLOBAL_POOLINGS)
+        raise ValueError(
+            f"dense=True needs a functional patch encoder that ends in {names}, to run it over the "
+            f"whole image up to there. Received: {patch_encoder.name!r}, which ends in "
+            f"{last.name!r} ({type(last).__name__}). Use dense=False or a convolutional encoder "
+            'such as "small".'
+        )
+    try:
+        return _without_pooling(patch_encoder, images)
+    except Exception as error:
+        raise ValueError(
+            f"dense=True: the patch encoder {patch_encoder.name!r} does not run over images of "
+            f"shape {tuple(images.shape[1:])}, as convolutions and other layers for maps of any "
+            f"size do. Use dense=False. The cause: {error}"
+        ) from error
+
+
+def _last_operation(model):
+    while isinstance(model, (keras.Function, keras.Sequential)):
+        model = (model.layers if isinstance(model, keras.Sequential) else model.operations)[-1]
+    return model
+
+
+def _without_pooling(model, inputs, *, pooling_ends_it=True):
+    """Call a model's layers on other inputs, all but the global pooling that ends it."""
+    is_sequential = isinstance(model, keras.Sequential)
+    last = (model.layers if is_sequential else model.operations)[-1]
+
+    def call(operation, x, *args, **kwargs):
+        ends_here = pooling_ends_it and operation is last
+        if isinstance(operation, (keras.Function, keras.Sequential)):
+            # Functional models take inputs of their own shape alone: a new one, of the same layers.
+            inner = keras.tree.map_structure(
+                lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype), x
+            )
+            outputs = _without_pooling(operation, inner, pooling_ends_it=ends_here)
+            return keras.Model(inner, outputs, name=operation.name)(x, *args, **kwargs)
+        return x if ends_here else operation(x, *args, **kwargs)
+
+    if is_sequential:
+        for layer in model.layers:
+            inputs = call(layer, inputs)
+        return inputs
+    # Some models hold their one input in a list, others do not.
+    inputs = keras.tree.pack_sequence_as(model.input, keras.tree.flatten(inputs))
+    return keras.models.clone_model(
+        model, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
+    ).output
 
 
 def pool_codes(codes, pooling: str):

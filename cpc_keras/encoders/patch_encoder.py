@@ -5,12 +5,14 @@ import functools
 import keras
 
 from cpc_keras.encoders.mlp import mlp
+from cpc_keras.encoders.named_resnet import NAMED_RESNETS, named_resnet
 from cpc_keras.encoders.resnet_v2 import resnet_v2
 
 PATCH_ENCODERS = {
     "mlp": mlp,
     "tiny": functools.partial(resnet_v2, widths=(16, 32, 64), blocks=(1, 1, 1)),
     "small": functools.partial(resnet_v2, widths=(32, 64, 128), blocks=(1, 1, 1)),
+    **{name: functools.partial(named_resnet, name) for name in NAMED_RESNETS},
 }
 
 
@@ -19,11 +21,20 @@ def patch_encoder(
 ) -> keras.Model:
     """Return the patch encoder that a name stands for, or check the one that was given.
 
-    | name | widths | parameters (8x8x3) | FLOPs a patch (8x8) |
-    |---|---|---|---|
-    | `"mlp"` | 128 | 42 thousand | 0.1 million |
-    | `"tiny"` | 16, 32, 64 | 77 thousand | 1.5 million |
-    | `"small"` | 32, 64, 128 | 307 thousand | 6.1 million |
+    | name | code | parameters (8x8x3) | FLOPs a patch (8x8x3) | (64x64x3) |
+    |---|---|---|---|---|
+    | `"mlp"` | 128 | 42 thousand | 0.1 million | |
+    | `"tiny"` | 64 | 77 thousand | 1.6 million | |
+    | `"small"` | 128 | 307 thousand | 6.1 million | |
+    | `"resnet14"` | 1024 | 2.0 million | 40 million | 0.2 billion |
+    | `"resnet18"` | 256 | 2.8 million | 53 million | 0.2 billion |
+    | `"resnet50"` | 1024 | 8.5 million | 129 million | 0.5 billion |
+    | `"resnet101"` | 1024 | 27.5 million | 281 million | 1.1 billion |
+    | `"resnet161"` | 4096 | 303.6 million | 2490 million | 10.0 billion |
+
+    The ResNets are three stages of `named_resnet`, which also builds four (`num_stages`) and tells
+    which is whose; `"resnet170"` is another name of `"resnet161"`. `"mlp"`, `"tiny"` and `"small"`
+    are made for patches of 8 to 16 pixels.
 
     Args:
         encoder: a name of `PATCH_ENCODERS`, or any `keras.Model` from patches

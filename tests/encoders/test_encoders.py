@@ -5,18 +5,55 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cpc_keras.encoders import PATCH_ENCODERS, image_encoder, patch_encoder, resnet_v2
+from cpc_keras.encoders import (
+    NAMED_RESNETS,
+    PATCH_ENCODERS,
+    count_flops,
+    image_encoder,
+    patch_encoder,
+    resnet_v2,
+)
 from cpc_keras.encoders.image_encoder import pool_codes
 
 
-@pytest.mark.parametrize("name", sorted(PATCH_ENCODERS))
-def test_the_named_encoders_have_the_size_their_docstring_tells(name):
+def test_every_named_encoder_has_its_row_in_the_docstring():
+    told = {x.split("`")[1].strip('"') for x in patch_encoder.__doc__.splitlines() if '| `"' in x}
+    # The other name of resnet161 stands below the table.
+    assert told == set(PATCH_ENCODERS) - {"resnet170"}
+
+
+@pytest.mark.parametrize("name", sorted(set(PATCH_ENCODERS) - set(NAMED_RESNETS)))
+def test_the_named_encoders_have_the_size_and_cost_their_docstring_tells(name):
     encoder = patch_encoder(name, patch_shape=(8, 8, 3))
     (row,) = (x for x in patch_encoder.__doc__.splitlines() if f'| `"{name}"` |' in x)
-    count = encoder.count_params()
-    told = f"{count / 1e6:.1f} million" if count > 1e6 else f"{round(count / 1e3)} thousand"
-    assert f"| {told} |" in row
+    size, cost = round(encoder.count_params() / 1e3), count_flops(encoder) / 1e6
+    told = f"| {encoder.output_shape[-1]} | {size} thousand | {cost:.1f} million |"
+    assert told in row
     assert {"tiny", "small"} <= set(PATCH_ENCODERS)
+
+
+def test_what_artifacts_hold_of_the_tiny_encoder_stays():
+    told = [
+        (w.path.removeprefix("patch_encoder/"), w.shape)
+        for w in patch_encoder("tiny", patch_shape=(4, 4, 1)).weights
+    ]
+
+    def norm(name, width):
+        return [(f"{name}_norm/gamma", (width,)), (f"{name}_norm/beta", (width,))]
+
+    def block(stage, before, width):
+        name = f"stage{stage}_block0"
+        shortcut = [(f"{name}_shortcut/kernel", (1, 1, before, width))] if stage else []
+        inner = [
+            (f"{name}_conv0/kernel", (3, 3, before, width)),
+            *norm(f"{name}_1", width),
+            (f"{name}_conv1/kernel", (3, 3, width, width)),
+        ]
+        return [*norm(f"{name}_0", before), *shortcut, *inner]
+
+    stem = [("stem/kernel", (3, 3, 1, 16))]
+    blocks = [*block(0, 16, 16), *block(1, 16, 32), *block(2, 32, 64)]
+    assert sorted(told) == sorted([*stem, *blocks, *norm("final", 64)])
 
 
 @pytest.mark.parametrize("normalization", ["group", "layer", "none"])
