@@ -77,7 +77,7 @@ class LeakageResult:
         patch_stride: step between patches, in pixels.
     """
 
-    maps: dict[tuple[str, int], dict[tuple[int, int], LeakageMap]]
+    maps: dict[tuple[str, int], dict[tuple[int, int], LeakageMap]] = dataclasses.field(repr=False)
     leaks: Sequence[LeakageFinding]
     overlaps: Sequence[LeakageFinding]
     dead: Sequence[LeakageFinding]

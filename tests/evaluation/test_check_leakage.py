@@ -24,7 +24,7 @@ def encoder(*parts, width=16):
     return keras.Sequential([*start, layers.Dense(width), *parts])
 
 
-def build(shape=SHAPE, *, parts=(), **kwargs):
+def build(shape=SHAPE, *, parts=(), kind=CPCModel, **kwargs):
     keras.utils.set_random_seed(0)
     arguments = {
         "patch_encoder": encoder(*parts),
@@ -37,7 +37,7 @@ def build(shape=SHAPE, *, parts=(), **kwargs):
         "target_dim": 8,
         **kwargs,
     }
-    return CPCModel(shape, **arguments)
+    return kind(shape, **arguments)
 
 
 def reasons(result):
@@ -144,6 +144,40 @@ class FaintlyOverBatch(layers.Layer):
 def test_a_leak_that_is_faint_or_asleep_is_found(share):
     model = build(parts=(FaintlyOverBatch(share),))
     assert "other_image" in reasons(check_leakage(model, positions=[(1, 3)]))
+
+
+def test_what_images_do_to_each_other_is_not_blamed_on_pixels_of_their_own(monkeypatch):
+    original = MaskedContext.call
+
+    def call(self, inputs):  # over the images, each position for itself
+        return original(self, inputs - ops.mean(inputs, axis=0))
+
+    monkeypatch.setattr(MaskedContext, "call", call)
+    result = check_leakage(build(), positions=[(1, 3), (3, 2)])
+    assert reasons(result) == {"other_image"} and not result.dead
+    np.testing.assert_array_equal(
+        result.maps["left", 2][1, 3].predicting, pixels((0, 1, 2), (3, 4))
+    )
+
+
+class SmoothedTargets(CPCModel):
+    """A planted fault: targets that are means over neighbouring patches."""
+
+    def _build_network(self, *augmentations):
+        network = super()._build_network(*augmentations)
+        targets = layers.AveragePooling2D(3, 1, padding="same")(network.output["targets"])
+        return keras.Model(network.input, {**network.output, "targets": targets})
+
+
+def test_targets_that_see_what_predicts_them_are_found():
+    result = check_leakage(build(kind=SmoothedTargets), positions=[(1, 3)])
+    assert reasons(result) == {"target"}
+    found = result.maps["left", 2][1, 3]
+    # The target is patch (1, 1); with its neighbours up to column 2 it shares two columns of
+    # pixels, three patches high, with the patches of column 3.
+    np.testing.assert_array_equal(found.target, pixels((0, 1, 2), (0, 1, 2)))
+    np.testing.assert_array_equal(found.overlap, found.target & pixels((0, 1, 2), (3, 4)))
+    assert result.leaks[0].num_pixels == found.overlap.sum() == 8 * 2
 
 
 def test_batch_normalisation_is_found_in_training_and_let_pass_when_frozen():
