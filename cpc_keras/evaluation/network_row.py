@@ -35,6 +35,7 @@ class NetworkRow:
             instead of a random one, so that what the features are worth is not trained away first
             (CPC v2, arXiv:1905.09272, fine-tunes from the frozen classifier; Kumar et al. 2022,
             arXiv:2202.10054). For networks whose last layer is `Dense` without activation.
+        jit_compile: compile the training steps with XLA.
         settings: the tuning trials; by default learning rates that fit `start_at_probe`.
         seed: of the order of the batches.
     """
@@ -50,6 +51,7 @@ class NetworkRow:
         num_steps: Callable[[int], int],
         batch_size: int = 32,
         start_at_probe: bool = False,
+        jit_compile: bool = False,
         settings=None,
         seed: int = 0,
     ):
@@ -64,7 +66,7 @@ class NetworkRow:
         self._network.compile(
             optimizer=keras.optimizers.AdamW(1e-3, weight_decay=1e-3),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=False,
+            jit_compile=jit_compile,
         )
         self._network.optimizer.build(self._network.trainable_variables)
         # One compiled network serves all fits (tracing anew takes seconds): its state is put back.

@@ -70,6 +70,7 @@ class ProbeRow:
         # Every fit draws the same, whatever was fitted before.
         self._draws = [] if image_augmentation is None else image_augmentation.variables
         self._start = [keras.ops.convert_to_numpy(v).copy() for v in self._draws]
+        self._copies = None, None  # the newest: the trials of a share want the same
 
     def fit(self, index, labels, *, setting) -> LinearProbe:
         """Fit a probe on `train[index]`; arguments as in `fit_predict`."""
@@ -101,9 +102,12 @@ class ProbeRow:
         num_copies = min(max_copies, MAX_IMAGES // len(index) - 1)
         if self._augmentation is None or num_copies < 1:
             return self._train[index], labels
-        for variable, value in zip(self._draws, self._start, strict=True):
-            variable.assign(value)
-        images = np.tile(self._train_images[index], (num_copies, 1, 1, 1)).astype("float32")
-        images = keras.ops.convert_to_numpy(self._augmentation(images, training=True))
-        features = np.concatenate([self._train[index], self._to_features(images)])
+        asked = (num_copies, tuple(index))
+        if self._copies[0] != asked:
+            for variable, value in zip(self._draws, self._start, strict=True):
+                variable.assign(value)
+            images = np.tile(self._train_images[index], (num_copies, 1, 1, 1)).astype("float32")
+            images = keras.ops.convert_to_numpy(self._augmentation(images, training=True))
+            self._copies = asked, self._to_features(images)
+        features = np.concatenate([self._train[index], self._copies[1]])
         return features, np.tile(labels, num_copies + 1)
