@@ -86,7 +86,7 @@ def comparison_rows(
         probe_row("raw_pixels", pixels, settings=RAW_PIXEL_SETTINGS),
         network_row("cpc_fine_tuned", classifier, start_at_probe=True),
         network_row("supervised", image_classifier(random_encoder, num_classes=num_classes)),
-        # XLA takes a sixth off the steps of the ordinary CNN; those of thin context networks it makes
-        # twice as long (TensorFlow 2.21, two cores).
+        # XLA takes a sixth off the steps of the ordinary CNN; those of thin context networks take
+        # twice as long with it (TensorFlow 2.21, two cores).
         network_row("cnn", cnn, jit_compile=True),
     ]

@@ -100,8 +100,7 @@ class NetworkRow:
         Returns:
             `[number predicted, num_classes]`.
         """
-        for variable, value in zip(self._variables, self._start, strict=True):
-            variable.assign(value)
+        self._restart()
         if self._probe is not None:
             self._start_at_probe(index, labels)
         steps = self._num_steps(len(index))
@@ -128,8 +127,13 @@ class NetworkRow:
         logits = self._network.predict(images, batch_size=250, verbose=0)
         return np.asarray(keras.ops.softmax(np.asarray(logits, "float32")))
 
+    def _restart(self):
+        for variable, value in zip(self._variables, self._start, strict=True):
+            variable.assign(value)
+
     def _start_at_probe(self, index, labels):
         probe = self._probe.fit(index, labels, setting=PROBE_SETTINGS[0])
+        self._restart()  # the probe may have drawn augmented copies, or have had them already
         head = self._network.layers[-1]
         kernel, bias = (np.zeros(variable.shape, "float32") for variable in head.weights)
         kernel[:, probe.classes], found = probe.weights()
