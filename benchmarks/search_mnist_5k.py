@@ -27,15 +27,19 @@ RECIPE = RECIPES["mnist_5k"]
 change = functools.partial(override, RECIPE, seed=RECIPE.seed)
 
 
+ALONE = {"independent_targets": False, "image_augmentation": "none"}
 CANDIDATES = {
     "recipe": RECIPE,
+    "recipe, 3 blocks of 64 filters": change(context_blocks=3),
+    "recipe, learning rate 2e-3": change(learning_rate=2e-3),
+    "recipe, 256 sampled candidates": change(candidates="sampled", num_negatives=256),
+    "recipe, features of codes": change(features="codes"),
     "targets from the same copy": change(independent_targets=False),
-    "no image augmentation": change(independent_targets=False, image_augmentation="none"),
-    "learning rate 2e-3": change(learning_rate=2e-3),
-    "3 blocks of 48 filters": change(context_blocks=3, context_filters=48),
-    "offsets 3 to 5": change(offsets=(3, 4, 5)),
-    "256 sampled candidates": change(candidates="sampled", num_negatives=256),
-    "features of codes": change(features="codes"),
+    "no image augmentation": change(**ALONE),
+    "no image augmentation, 3 blocks of 48 filters": change(
+        **ALONE, context_blocks=3, context_filters=48
+    ),
+    "no image augmentation, offsets 3 to 5": change(**ALONE, offsets=(3, 4, 5)),
 }
 NUM_DRAWS = 8
 
@@ -43,13 +47,14 @@ NUM_DRAWS = 8
 def main() -> None:
     """Try every candidate and save what was found after each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=10, help="of pre-training")
+    parser.add_argument("--epochs", type=int, default=20, help="of pre-training")
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=CANDIDATES)
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
     arguments = parser.parse_args()
     for name in arguments.only:
         recipe = dataclasses.replace(CANDIDATES[name], num_epochs=arguments.epochs)
         entry = {"recipe": json.loads(json.dumps(dataclasses.asdict(recipe)))}
+        name = f"{name}, {recipe.num_epochs} epochs"
         if _read(arguments.out).get(name, {}).get("recipe") == entry["recipe"]:
             continue
         entry |= _try(recipe)

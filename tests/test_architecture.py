@@ -10,10 +10,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cpc_keras"
 # The house, top floor first: a folder imports from itself and from the floors below.
 FLOORS = (
     {"cli"},
+    {"methods"},  # each a choice of the parts of a model
     {"models", "search"},
     {"presets", "evaluation", "training"},
     {"export"},  # a preset is an artifact, so `presets` reads with `export`
-    {"methods", "data"},
+    {"data"},
     {"views", "losses", "encoders"},
     {"layers", "augmentations"},
     {"ops"},
