@@ -303,6 +303,7 @@ class CPCModel(keras.Model):
         image_shape: tuple[int, int, int],
         *,
         pooling: str | None = None,
+        dense: bool = False,
         return_grid: bool = False,
     ) -> keras.Model:
         """Build the encoder for another image size, with the same weights.
@@ -310,6 +311,8 @@ class CPCModel(keras.Model):
         Args:
             image_shape: `(height, width, channels)`.
             pooling: as in the constructor, whose choice is the default.
+            dense: run the patch encoder once over the whole image instead of patch by patch: faster,
+                and other features; see `encoders.image_encoder`. Features of codes alone.
             return_grid: also return the grid that is pooled, as in `{"features", "grid"}`.
 
         Returns:
@@ -322,6 +325,7 @@ class CPCModel(keras.Model):
             patch_stride=self._config["patch_stride"],
             pooling=pooling or self._config["pooling"],
             summarize=self._context_features if self._config["features"] == "contexts" else None,
+            dense=dense,
             return_grid=return_grid,
         )
 

@@ -144,3 +144,16 @@ def test_directions_share_a_context_network_or_have_their_own():
     assert set(separate.context_network) == {"down", "left"}
     more = separate.network.count_params() - shared.network.count_params()
     assert more == weights
+
+
+def test_the_encoder_can_run_over_whole_images_at_once():
+    model = build()
+    dense = model.image_encoder((32, 28, 1), dense=True, return_grid=True)
+    images = np.zeros((2, 32, 28, 1), "uint8")
+    before = np.asarray(dense(images)["features"])
+    assert before.shape == (2, 64)
+    # The same weights, not a copy.
+    model.patch_encoder.set_weights([w + 0.1 for w in model.patch_encoder.get_weights()])
+    assert (np.asarray(dense(images)["features"]) != before).any()
+    with pytest.raises(ValueError, match="dense=True"):
+        build(features="contexts").image_encoder(SHAPE, dense=True)
