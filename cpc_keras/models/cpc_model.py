@@ -311,7 +311,7 @@ class CPCModel(keras.Model):
         Args:
             image_shape: `(height, width, channels)`.
             pooling: as in the constructor, whose choice is the default.
-            dense: run the patch encoder once over the whole image instead of patch by patch: faster,
+            dense: run the patch encoder once over the whole image, not patch by patch: faster,
                 and other features; see `encoders.image_encoder`. Features of codes alone.
             return_grid: also return the grid that is pooled, as in `{"features", "grid"}`.
 
