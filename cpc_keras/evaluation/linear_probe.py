@@ -12,7 +12,7 @@ class LinearProbe:
     The closed form of "how much does a linear classifier find in these features": convex, solved to
     convergence by scikit-learn's L-BFGS.
 
-    With fewer examples than features the problem is solved in the span of the examples, which
+    With far fewer examples than features the problem is solved in the span of the examples, which
     changes nothing (the L2-regularised solution lies in it) and saves most of the time.
 
     Args:
@@ -62,7 +62,8 @@ class LinearProbe:
         self._scale = np.maximum(deviation, typical or 1.0).astype("float32")
         scaled = (features - self._mean) / self._scale
         self._basis = None
-        if scaled.shape[0] < scaled.shape[1]:
+        # With nearly as many examples as features, finding the span would cost more than it saves.
+        if 2 * scaled.shape[0] < scaled.shape[1]:
             self._basis, coordinates = np.linalg.qr(scaled.T)
             scaled = coordinates.T
         self._classifier = LogisticRegression(C=1 / self.regularization, max_iter=1000)
