@@ -31,11 +31,11 @@ def image_encoder(
 
     With `dense` the patch encoder's layers, up to its global pooling, run once over the whole image
     instead of once over each of many overlapping patches: about a third of the operations at half
-    overlap, and a map at least as fine, for classifiers and detectors on top (CPC v2, Henaff et al.
-    2019, arXiv:1905.09272, efficient classification). The weights are the same, the features are
-    not: each position sees its neighbours' pixels where a patch saw its own zero padding, and group
-    normalisation takes its statistics over the image instead of the patch; layer normalisation, of
-    single positions, stays what it was.
+    overlap, and a map as fine as the network's stride, for classifiers and detectors on top (CPC
+    v2, Henaff et al. 2019, arXiv:1905.09272, efficient classification). The weights are the same,
+    the features are not: each position sees its neighbours' pixels where a patch saw its own zero
+    padding, and group normalisation takes its statistics over the image instead of the patch; layer
+    normalisation, of single positions, stays what it was.
 
     Args:
         patch_encoder: model from patches to codes `[batch, d]`; its weights are shared.
