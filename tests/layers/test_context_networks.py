@@ -415,7 +415,7 @@ def test_jax_gives_the_same_contexts_and_the_same_mask(tmp_path):
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
