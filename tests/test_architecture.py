@@ -156,7 +156,7 @@ def plant(tmp_path, name, code):
         ("ops/a.py", "import cpc_keras"),
         ("layers/a.py", "from cpc_keras.augmentations import RandomShift"),
         ("losses/a.py", "from cpc_keras.methods import cpc"),
-        ("methods/a.py", "from cpc_keras.data import pipeline"),
+        ("models/a.py", "from cpc_keras.methods import cpc"),
         ("evaluation/a.py", "from cpc_keras.models import CPCModel"),
         ("presets/a.py", "from cpc_keras.training import fit"),
         ("export/a.py", "from cpc_keras.presets import list_presets"),
