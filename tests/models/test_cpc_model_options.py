@@ -131,7 +131,7 @@ def test_anchors_change_the_loss_from_step_to_step_and_not_on_average():
 def test_every_context_network_trains_saves_and_makes_features(network, shared, tmp_path):
     model = build(context_network=network, shared_context=shared, features="contexts")
     before = model.evaluate(IMAGES, verbose=0)[0]
-    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), run_eagerly=True)
     model.fit(IMAGES, epochs=8, verbose=0)
     assert model.evaluate(IMAGES, verbose=0)[0] < before
     model.save(tmp_path / "model.keras")
