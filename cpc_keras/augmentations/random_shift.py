@@ -8,8 +8,9 @@ from keras import ops
 class RandomShift(keras.layers.Layer):
     """Shifts each image of a batch by its own whole number of pixels.
 
-    On patches this is CPC v1's random sub-crop, padded back to the patch's size (van den Oord et
-    al. 2018, arXiv:1807.03748: 60x60 out of 64x64, so shifts of up to 4). Pixels are copied, not
+    On patches it does what CPC v1's random sub-crop is for (van den Oord et al. 2018,
+    arXiv:1807.03748): edges no longer tell which patches belong together. The sub-crop itself,
+    60x60 of 64x64 padded back, is `RandomSubcrop`. Pixels are copied, not
     interpolated; the border that comes free is filled with the nearest pixel. Off at evaluation.
 
     Args:
