@@ -154,9 +154,14 @@ def test_augmented_copies_keep_the_labels_of_their_images():
 
 def test_augmented_copies_are_the_same_in_every_fit():
     row = _probe_row(keras.layers.RandomTranslation(0.3, 0.3))
-    index, labels = np.arange(8), _splits().train.labels[:8]
-    first, again = (row.fit_predict(index, labels, setting=row.settings[0]) for _ in range(2))
+    setting, labels = row.settings[0], _splits().train.labels
+    some, others = np.arange(8), np.arange(8, 16)
+    first = row.fit_predict(some, labels[some], setting=setting)
+    # Another fit between: the newest copies are kept, and must not be taken for these.
+    between = row.fit_predict(others, labels[others], setting=setting)
+    again = row.fit_predict(some, labels[some], setting=setting)
     np.testing.assert_array_equal(first, again)
+    assert (first != between).any()
 
 
 def test_held_out_training_images_are_predicted_on_demand(network_row):
