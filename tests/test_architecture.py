@@ -22,7 +22,9 @@ FLOORS = (
 )
 HEIGHT = {folder: -depth for depth, floor in enumerate(FLOORS) for folder in floor}
 # Where TensorFlow may be imported within functions only, so that Keras on JAX or PyTorch suffices.
-TENSORFLOW_FREE = {"ops", "layers", "losses", "encoders", "augmentations", "methods", "models"}
+TENSORFLOW_FREE = {
+    *("ops", "layers", "losses", "encoders", "augmentations", "views", "methods", "models")
+}
 DRAWERS = {"utils", "helpers", "common"}
 
 

@@ -24,7 +24,7 @@ from cpc_keras.evaluation import (
     verdict,
     write_report,
 )
-from cpc_keras.models import CPCModel
+from cpc_keras.models import PretrainingModel
 from cpc_keras.training import read_metrics
 from cpc_keras.version import __version__
 
@@ -133,11 +133,11 @@ def compare(
 
     bar = None
     for seed, artifact in enumerate(artifacts):
-        model = CPCModel.from_preset(artifact)
+        model = PretrainingModel.from_preset(artifact)
         _check_shape(model, train, artifact)
         rows = comparison_rows(
             model.encoder,
-            CPCModel.from_config(model.get_config()).encoder,
+            type(model).from_config(model.get_config()).encoder,
             splits,
             num_steps=lambda num_labels: _num_steps(num_labels, steps, batch_size),
             augmentation=augmentation,
@@ -217,7 +217,7 @@ def _weights_hash(artifact):
     if not preset.exists():
         raise ValueError(
             f"{artifact.parent} holds no artifact. Expected a finished run of cpc-keras pretrain, "
-            "or a directory that CPCModel.export wrote."
+            "or a directory that `model.export` wrote."
         )
     return json.loads(preset.read_text())["sha256"]["model.weights.h5"]
 

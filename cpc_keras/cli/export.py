@@ -20,22 +20,14 @@ def export(run, out, overwrite, results):
 
     OUT opens with tf.keras.models.load_model, tf.saved_model.load and CPCModel.from_preset.
     """
-    import keras
+    from cpc_keras.models import PretrainingModel
+    from cpc_keras.training import load_newest
 
-    from cpc_keras.models import CPCModel
-    from cpc_keras.training.checkpoints import newest_checkpoint
-
-    if run.is_dir():
-        found = newest_checkpoint(run / "checkpoints")
-        if found is None:
-            raise click.ClickException(
-                f"{run} has no readable checkpoint under {run / 'checkpoints'}. Expected a run of "
-                "cpc-keras pretrain that finished an epoch, or a .keras file."
-            )
-        run = found[0]
-    model = keras.saving.load_model(run)
-    if not isinstance(model, CPCModel):
-        raise click.ClickException(f"{run} holds a {type(model).__name__}, not a CPCModel.")
+    model = load_newest(run)
+    if not isinstance(model, PretrainingModel):
+        raise click.ClickException(
+            f"{run} holds a {type(model).__name__}. Expected a CPCModel or a PairModel."
+        )
     facts = scores_of(json.loads(results.read_text())) if results else {}
     model.export(out, overwrite=overwrite, facts=facts)
     click.echo(f"Encoder: {out}")

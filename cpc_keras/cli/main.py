@@ -12,6 +12,7 @@ from cpc_keras.version import __version__
 COMMANDS = {
     "demo": "Pre-train on MNIST-5k, export, and measure what it is worth.",
     "pretrain": "Pre-train an encoder on images without labels.",
+    "describe": "Tell what a model is and what a step of its training costs.",
     "evaluate": "Measure what pre-trained encoders are worth with few labels.",
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
 }

@@ -4,12 +4,13 @@ import dataclasses
 import pathlib
 
 import click
+import keras
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.options import Numbers, data_options, load
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
-from cpc_keras.models import CPCModel
+from cpc_keras.methods import METHODS
 from cpc_keras.training import RECIPES, Recipe
 from cpc_keras.training import pretrain as run_pretraining
 
@@ -47,8 +48,9 @@ def pretrain(data, image_size, channels, out, recipe, seed, tensorboard, **optio
 
     Writes OUT/artifact, which tf.keras.models.load_model opens. The same command again resumes.
     """
-    splits = load(data, image_size, channels)
     recipe = override(RECIPES[recipe], seed=seed, **options)
+    image_size, channels = image_size or recipe.image_size, channels or recipe.channels
+    splits = load(data, image_size, channels)
     facts = {"data": data, "image_size": image_size, "channels": channels}
     artifact = pretrain_and_export(
         splits, recipe, out, facts=facts, tensorboard=tensorboard, command=_command()
@@ -85,24 +87,27 @@ def override(
     return dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
 
 
+def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Model:
+    """Build the model of a recipe for images of a shape; where the recipe crops, for the crop."""
+    shape = tuple(image_shape)
+    if recipe.crop_size:
+        shape = (recipe.crop_size, recipe.crop_size, shape[-1])
+    return METHODS[recipe.method](
+        shape,
+        image_augmentation=image_augmentation(recipe.image_augmentation, shape),
+        seed=recipe.seed,
+        **recipe.model,
+    )
+
+
 def pretrain_and_export(
     splits, recipe, run_directory, *, facts, command, tensorboard=False
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once."""
     from cpc_keras.export import write_artifact
 
-    shape = splits.train.image_shape
-
-    def build():
-        return CPCModel(
-            shape,
-            image_augmentation=image_augmentation(recipe.image_augmentation, shape),
-            seed=recipe.seed,
-            **recipe.model,
-        )
-
     model = run_pretraining(
-        build,
+        lambda: build_model(recipe, splits.train.image_shape),
         splits.train.images,
         run_directory=run_directory,
         recipe=recipe,
@@ -116,6 +121,7 @@ def pretrain_and_export(
             model,
             artifact,
             facts={
+                "method": recipe.method,
                 "command": command,
                 "data": f"{splits.train.source}, {len(splits.train)} images, no labels",
                 "num_epochs": recipe.num_epochs,

@@ -1,5 +1,6 @@
 """Patch encoders."""
 
+from cpc_keras.encoders.count_activations import count_activations
 from cpc_keras.encoders.count_flops import count_flops
 from cpc_keras.encoders.image_encoder import image_encoder
 from cpc_keras.encoders.mlp import mlp
@@ -10,6 +11,7 @@ from cpc_keras.encoders.resnet_v2 import resnet_v2
 __all__ = [
     "NAMED_RESNETS",
     "PATCH_ENCODERS",
+    "count_activations",
     "count_flops",
     "image_encoder",
     "mlp",

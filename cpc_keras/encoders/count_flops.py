@@ -5,6 +5,8 @@ import math
 import keras
 from keras import layers
 
+from cpc_keras.encoders.trace_layers import trace_layers
+
 # Layers whose kernels multiply every output position, and those whose kernels multiply every input
 # position; the second kernel of separable convolutions is applied where the first is.
 _PER_OUTPUT = (
@@ -49,68 +51,22 @@ def count_flops(model: keras.Model) -> int:
         >>> count_flops(patch_encoder("mlp", patch_shape=(8, 8, 3)))
         81920
     """
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
-        raise ValueError(
-            "count_flops needs a functional or sequential model that is built, to know its inputs. "
-            f"Received: {getattr(model, 'name', model)!r} of type {type(model).__name__}. For a "
-            "subclassed model: keras.Model(x, model(x)) with x = keras.Input(shape)."
-        )
-    for tensor in model.inputs:
-        if None in tensor.shape[1:]:
-            raise ValueError(
-                f"count_flops: the input {tensor.name!r} of {model.name!r} has unknown sides, "
-                f"{tuple(tensor.shape[1:])}, on which the count depends. Build the model for a "
-                "fixed size."
-            )
-    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    example = keras.tree.map_structure(
-        lambda t: keras.KerasTensor((1, *t.shape[1:]), dtype=t.dtype), inputs
-    )
     counts = []
-    watched = [layer for layer in model._flatten_layers() if _has_products(layer)]
-    plain_calls = {id(layer): vars(layer).get("call") for layer in watched}
-    try:
-        for layer in watched:
-            layer.call = _counted(layer, counts)
-        _Trace(model).compute_output_spec(example)
-    finally:
-        for layer in watched:
-            del layer.call
-            if plain_calls[id(layer)] is not None:
-                layer.call = plain_calls[id(layer)]
-    return sum(counts)
 
-
-class _Trace(keras.Operation):
-    """Calls the model itself: its own `compute_output_spec` does not go through all its layers."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def call(self, inputs):
-        return self.model(inputs, training=False)
-
-
-def _has_products(layer):
-    return isinstance(layer, (*_PER_OUTPUT, *_SEPARABLE, *_PER_INPUT, *_UNCOUNTED))
-
-
-def _counted(layer, counts):
-    """The layer's `call`, which also notes what it costs."""
-    call = layer.call
-
-    def counted(inputs, *args, **kwargs):
+    def note(layer, inputs, outputs):
         if isinstance(layer, _UNCOUNTED):
             raise ValueError(
                 f"count_flops does not count {type(layer).__name__} ({layer.name!r}). It counts "
                 "dense and convolutional layers."
             )
-        outputs = call(inputs, *args, **kwargs)
         counts.append(_layer_flops(layer, inputs, outputs))
-        return outputs
 
-    return counted
+    trace_layers(model, _has_products, note)
+    return sum(counts)
+
+
+def _has_products(layer):
+    return isinstance(layer, (*_PER_OUTPUT, *_SEPARABLE, *_PER_INPUT, *_UNCOUNTED))
 
 
 def _layer_flops(layer, inputs, outputs):

@@ -31,9 +31,9 @@ def model_card(preset: dict[str, Any]) -> str:
         f"- Parameters: {model['num_parameters']:,}\n"
         f"- Trained on: {preset['data'] or 'not recorded'}\n"
         f"- Licence: {preset['licence']}",
-        _LOADING.replace("NAME", preset["name"]).replace(
-            "SHAPE", f"(2, {height}, {width}, {channels})"
-        ),
+        _LOADING.replace("CLASS", model["class"])
+        .replace("NAME", preset["name"])
+        .replace("SHAPE", f"(2, {height}, {width}, {channels})"),
         "## Scores",
         _table(preset["scores"]) if preset["scores"] else "None recorded.",
         "## Training",
@@ -73,9 +73,9 @@ features = saved.serve_uint8(images)
 With cpc_keras, to train the encoder further without labels:
 
 ```python
-from cpc_keras import CPCModel
+from cpc_keras.models import CLASS
 
-model = CPCModel.from_preset("NAME")
+model = CLASS.from_preset("NAME")
 ```"""
 
 

@@ -174,6 +174,7 @@ def _preset(model, name, facts):
 def _model_facts(model):
     config = {name: _summary(value) for name, value in model.get_config().items()}
     return {
+        "class": type(model).__name__,
         **config,
         "image_shape": list(model.image_shape),
         "feature_dim": model.encoder.output_shape[-1],

@@ -1,5 +1,8 @@
-"""The user's door."""
+"""The user's doors."""
 
 from cpc_keras.models.cpc_model import CPCModel
+from cpc_keras.models.describe import Description, describe
+from cpc_keras.models.pair_model import PairModel
+from cpc_keras.models.pretraining_model import PretrainingModel
 
-__all__ = ["CPCModel"]
+__all__ = ["CPCModel", "Description", "PairModel", "PretrainingModel", "describe"]

@@ -7,7 +7,12 @@ import numpy as np
 
 
 def check_images(
-    data, image_shape: tuple[int, int, int], *, batch_size: int = 32, smallest_batch: int = 1
+    data,
+    image_shape: tuple[int, int, int],
+    *,
+    clips: bool = False,
+    batch_size: int = 32,
+    smallest_batch: int = 1,
 ) -> None:
     """Refuse what cannot be images of the model's shape; warn of a suspicious value range.
 
@@ -18,6 +23,7 @@ def check_images(
         data: array `[n, height, width, channels]`, or a batched dataset of images,
             `(image, label)` pairs or dicts with the key "image".
         image_shape: `(height, width, channels)` that is expected.
+        clips: expect clips of such images instead, `[n, time, height, width, channels]`.
         batch_size: of the batches that will be cut from an array.
         smallest_batch: least number of images in a batch.
 
@@ -27,14 +33,21 @@ def check_images(
     if isinstance(data, dict):
         data = _images_of(data)
     if hasattr(data, "element_spec") and hasattr(data, "take"):
-        images = _first_batch(data, image_shape)
+        images = _first_batch(data, len(image_shape) + 1 + clips)
         num_images = None
     elif hasattr(data, "shape") and hasattr(data, "dtype"):
         images, num_images = data, data.shape[0] if len(data.shape) else 0
     else:
         return
     shape = tuple(images.shape)
-    if len(shape) != 4:
+    if clips:
+        if len(shape) != 5 or shape[2:] != tuple(image_shape):
+            raise ValueError(
+                "Expected clips [batch, time, height, width, channels] of shape "
+                f"(batch, time, {', '.join(map(str, image_shape))}). Received shape {shape}. The "
+                "views of this model take two frames of each clip."
+            )
+    elif len(shape) != 4:
         hint = ""
         if len(shape) == 3:
             hint = " A channel axis may be missing (grey images: images[..., None])."
@@ -44,7 +57,7 @@ def check_images(
             "Expected images [batch, height, width, channels] of shape "
             f"(batch, {', '.join(map(str, image_shape))}). Received shape {shape}.{hint}"
         )
-    if shape[1:] != tuple(image_shape):
+    elif shape[1:] != tuple(image_shape):
         hint = "Resize or convert the images, or build the model with image_shape="
         raise ValueError(
             f"Expected images of shape {tuple(image_shape)}. Received {shape[1:]}. "
@@ -72,9 +85,9 @@ def _images_of(element):
     return element["image"]
 
 
-def _first_batch(dataset, image_shape):
+def _first_batch(dataset, expected_rank):
     rank = _images_of(dataset.element_spec).shape.rank
-    if rank == len(image_shape):
+    if rank == expected_rank - 1:
         raise ValueError(
             "Expected a dataset of batches [batch, height, width, channels]. Received single "
             "images: batch it, for example dataset.batch(64)."

@@ -1,6 +1,5 @@
 """Contrastive predictive coding as one Keras model."""
 
-import os
 from collections.abc import Sequence
 
 import keras
@@ -19,6 +18,7 @@ from cpc_keras.models.check_arguments import (
     checked_image_shape,
 )
 from cpc_keras.models.check_images import check_images
+from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.ops import DIRECTIONS, grid_shape, rotate_grid, take_rows
 
 FEATURES = ("codes", "contexts")
@@ -37,7 +37,7 @@ OPPOSITE_TURN = {"left": "right", "right": "left"}
 
 
 @keras.saving.register_keras_serializable("cpc_keras")
-class CPCModel(keras.Model):
+class CPCModel(PretrainingModel):
     """Learns image features without labels by contrastive predictive coding.
 
     An image is cut into a grid of overlapping patches; each is encoded alone; a masked context
@@ -276,27 +276,44 @@ class CPCModel(keras.Model):
             return ops.reshape(codes, (-1, *self.grid, codes.shape[-1]))
 
         codes = encode(images)
+        self._build_heads(codes.shape[-1])
         target_codes = encode(images) if config["independent_targets"] else codes
-        target_dim = config["target_dim"]
+        return keras.Model(images, self.heads(codes, target_codes), name="network")
+
+    def _build_heads(self, code_dim):
+        config = self._config
         if config["score"] == "bilinear":
-            target_dim = codes.shape[-1]
-            targets = keras.layers.Activation("linear", name="targets")(target_codes)
+            dim = code_dim
+            self.project_targets = keras.layers.Activation("linear", name="targets")
         else:
-            targets = keras.layers.Dense(target_dim, name="targets")(target_codes)
-        outputs = {"targets": targets}
-        # The last rows predict nothing that lies in the grid: their contexts are not computed.
-        skipped = min(config["offsets"])
-        contexts = self._contexts(codes, self._context_of, skipped_rows=skipped)
-        for direction, context in contexts.items():
-            predict = OffsetPrediction(
+            dim = config["target_dim"]
+            self.project_targets = keras.layers.Dense(dim, name="targets")
+        self.offset_predictions = {
+            direction: OffsetPrediction(
                 config["offsets"],
-                target_dim=target_dim,
-                skipped_rows=skipped,
+                target_dim=dim,
+                skipped_rows=min(config["offsets"]),
                 name=f"predict_{direction}",
             )
-            for offset, prediction in zip(config["offsets"], predict(context), strict=True):
+            for direction in config["directions"]
+        }
+
+    def heads(self, codes, target_codes=None):
+        """Return targets and predictions of a grid of codes, as `call` does of images.
+
+        Args:
+            codes: `[batch, rows, columns, d]`.
+            target_codes: codes of the patches to predict, by default the same.
+        """
+        outputs = {"targets": self.project_targets(codes if target_codes is None else target_codes)}
+        offsets = self._config["offsets"]
+        # The last rows predict nothing that lies in the grid: their contexts are not computed.
+        contexts = self._contexts(codes, self._context_of, skipped_rows=min(offsets))
+        for direction, context in contexts.items():
+            predictions = self.offset_predictions[direction](context)
+            for offset, prediction in zip(offsets, predictions, strict=True):
                 outputs[f"{direction}_{offset}"] = prediction
-        return keras.Model(images, outputs, name="network")
+        return outputs
 
     def image_encoder(
         self,
@@ -404,21 +421,6 @@ class CPCModel(keras.Model):
         contrast = InfoNCE(**likewise, candidates=candidates).contrast(targets, predictions)
         return ops.mean(contrast.correct)
 
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """Train on images; arguments and result are those of `keras.Model.fit`.
-
-        Raises:
-            ValueError: images of the wrong rank, shape or type, or batches of a single image where
-                that leaves one candidate.
-        """
-        self._check_data(x, batch_size)
-        return super().fit(x, y, batch_size=batch_size, **kwargs)
-
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
-        """Measure loss, accuracy and mutual information; as `keras.Model.evaluate`."""
-        self._check_data(x, batch_size)
-        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
-
     def _check_data(self, data, batch_size):
         # How many images give every prediction a second candidate. Grids turn: a row of "left" is
         # a column of the image.
@@ -429,71 +431,6 @@ class CPCModel(keras.Model):
         check_images(
             data, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
         )
-
-    def summary(self, **kwargs):
-        """Print the layers of the pre-training network; arguments as in `keras.Model.summary`."""
-        self.network.summary(**kwargs)
-
-    def export(
-        self,
-        filepath: str | os.PathLike,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature=None,
-        *,
-        overwrite: bool = False,
-        **kwargs,
-    ) -> None:
-        """Write the encoder, and what is needed to train on, as one directory.
-
-        The directory opens with `tf.keras.models.load_model`, `tf.saved_model.load` and
-        `keras.layers.TFSMLayer` where this package is not installed, and with
-        `CPCModel.from_preset`. It appears whole or not at all.
-
-        Args:
-            filepath: directory to write; its parents are made.
-            format: "tf_saved_model" writes that directory; any other format of
-                `keras.Model.export` ("onnx", ...) writes the encoder alone in that format.
-            verbose: whether to print what was written.
-            input_signature: replaces the signature of the `serve` endpoint, as in Keras.
-            overwrite: whether an artifact of the same path may be replaced.
-            **kwargs: further arguments of `keras.Model.export`.
-
-        Raises:
-            FileExistsError: something is there and `overwrite` is not set.
-        """
-        if format != "tf_saved_model":
-            self.encoder.export(
-                filepath, format, verbose=verbose, input_signature=input_signature, **kwargs
-            )
-            return
-        from cpc_keras.export import write_artifact
-
-        write_artifact(
-            self,
-            filepath,
-            overwrite=overwrite,
-            input_signature=input_signature,
-            verbose=bool(verbose),
-            **kwargs,
-        )
-
-    @classmethod
-    def from_preset(cls, preset: str | os.PathLike) -> "CPCModel":
-        """Load a pre-training model from an exported directory or by a preset's name.
-
-        Args:
-            preset: directory written by `export`, or the name of a shipped preset.
-
-        Returns:
-            The model, with all weights, ready to train on or to use.
-
-        Raises:
-            ValueError: no such directory or name; the shipped names are listed.
-        """
-        from cpc_keras.presets import load_preset
-
-        return load_preset(preset, cls)
 
     def get_config(self):
         """Return the constructor's arguments, layers and models serialised."""

@@ -53,6 +53,32 @@ def newest_checkpoint(directory: str | os.PathLike) -> tuple[pathlib.Path, int] 
     return None
 
 
+def load_newest(run: str | os.PathLike) -> keras.Model:
+    """Load the model of a run's newest readable checkpoint, or of a `.keras` file, to be used.
+
+    Where the optimizer averages the weights, the model has the average.
+
+    Args:
+        run: run directory of `pretrain`, or a file that `model.save` wrote.
+
+    Raises:
+        FileNotFoundError: a directory without a readable checkpoint.
+    """
+    path = pathlib.Path(run)
+    if path.is_dir():
+        found = newest_checkpoint(path / "checkpoints")
+        if found is None:
+            raise FileNotFoundError(
+                f"{run} has no readable checkpoint under {path / 'checkpoints'}. Expected a run of "
+                "cpc-keras pretrain that finished an epoch, or a .keras file."
+            )
+        path = found[0]
+    model = keras.saving.load_model(path)
+    if getattr(model, "optimizer", None) is not None:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    return model
+
+
 def _all(directory):
     if not directory.is_dir():
         return []

@@ -74,6 +74,8 @@ def pretrain(
         model = build_model()
         _compile(model, recipe, num_steps)
     if first_epoch >= recipe.num_epochs:
+        # The last checkpoint holds the weights beside their average, as training needs them.
+        model.optimizer.finalize_variable_values(model.trainable_variables)
         return model
     progress = TrainingProgress(recipe.num_epochs, num_steps, first_epoch)
     callbacks = [
@@ -88,12 +90,17 @@ def pretrain(
     try:
         model.fit(
             image_batches(
-                images, batch_size=recipe.batch_size, seed=recipe.seed, first_epoch=first_epoch
+                images,
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
+                first_epoch=first_epoch,
+                crop_size=recipe.crop_size,
+                flip=recipe.flip,
             ),
             steps_per_epoch=num_steps,
             initial_epoch=first_epoch,
             epochs=recipe.num_epochs,
-            validation_data=_whole_batches(held_out_images, recipe.batch_size),
+            validation_data=_whole_batches(held_out_images, recipe),
             callbacks=callbacks,
             shuffle=False,  # the dataset does it
             verbose=0,
@@ -104,24 +111,39 @@ def pretrain(
 
 
 def _compile(model, recipe, num_steps):
-    total = recipe.num_epochs * num_steps
-    warm_up = max(1, total // 20)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(1, total - warm_up),
-        warmup_target=recipe.learning_rate,
-        warmup_steps=warm_up,
-    )
-    model.compile(optimizer=keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay))
+    model.compile(optimizer=_optimizer(recipe, recipe.num_epochs * num_steps))
 
 
-def _whole_batches(images, batch_size):
+def _optimizer(recipe, total):
+    optimizers = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam}
+    if recipe.optimizer not in optimizers:
+        raise ValueError(
+            f"The optimizer of a recipe must be one of {tuple(optimizers)}. Received: "
+            f"{recipe.optimizer!r}."
+        )
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        warm_up = max(1, total // 20)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
+        )
+    elif recipe.schedule != "constant":
+        raise ValueError(
+            f'The schedule of a recipe must be "cosine" or "constant". Received: '
+            f"{recipe.schedule!r}."
+        )
+    return optimizers[recipe.optimizer](rate, **recipe.optimizer_options)
+
+
+def _whole_batches(images, recipe):
     # The number of candidates, and with it the loss, depends on the batch: a smaller last batch
     # would be another measure.
-    if images is None or len(images) < batch_size:
+    if images is None or len(images) < recipe.batch_size:
         return None
-    images = images[: len(images) // batch_size * batch_size]
-    return image_batches(images, batch_size=batch_size, shuffle=False, epochs=1)
+    images = images[: len(images) // recipe.batch_size * recipe.batch_size]
+    return image_batches(
+        images, batch_size=recipe.batch_size, crop_size=recipe.crop_size, shuffle=False, epochs=1
+    )
 
 
 def _claim(run_directory, config):

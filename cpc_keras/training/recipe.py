@@ -8,22 +8,38 @@ class Recipe:
     """Everything that `pretrain` needs beside images.
 
     Attributes:
-        model: arguments of `CPCModel` other than `image_shape`.
+        method: name of a method of `methods.METHODS`, which builds the model.
+        model: arguments of the method other than the shape of images.
         num_epochs: passes over the images.
         batch_size: images a step.
-        learning_rate: peak of AdamW's learning rate (linear warm-up over a twentieth of the steps,
-            then cosine to zero).
-        weight_decay: of AdamW.
+        optimizer: "adamw" or "adam".
+        optimizer_options: further arguments of that Keras optimizer, for example
+            `{"weight_decay": 1e-4}`.
+        learning_rate: the peak.
+        schedule: "cosine" (linear warm-up over a twentieth of the steps, then cosine to zero) or
+            "constant".
+        image_size: side that images are resized to where the caller names none.
+        channels: 1 or 3: convert images where the caller does not say.
+        crop_size: side of what the model sees of an image, a random part in training, the centre of
+            held-out images; by default the whole.
+        flip: mirror every second image of training, at random.
         image_augmentation: name of an augmentation of `augmentations.image_augmentation`, applied
             to whole images in pre-training, or "none".
         seed: of initial weights, order, augmentation and sampled candidates.
     """
 
+    method: str = "cpc"
     model: dict = dataclasses.field(default_factory=dict)
     num_epochs: int = 20
     batch_size: int = 64
+    optimizer: str = "adamw"
+    optimizer_options: dict = dataclasses.field(default_factory=lambda: {"weight_decay": 1e-4})
     learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    image_size: int | None = None
+    channels: int | None = None
+    crop_size: int | None = None
+    flip: bool = False
     image_augmentation: str = "none"
     seed: int = 0
 
@@ -45,5 +61,42 @@ RECIPES = {
         num_epochs=40,
         learning_rate=5e-3,
         image_augmentation="digits",
+    ),
+    # The papers' settings for ImageNet, for many GPUs: `cpc-keras describe cpc_v2_imagenet`.
+    # v1 (arXiv:1807.03748, section 3.2) does not say for how long; here as v2.
+    "cpc_v1_imagenet": Recipe(
+        method="cpc_v1",
+        num_epochs=140,
+        batch_size=512,
+        optimizer="adam",
+        optimizer_options={},
+        learning_rate=2e-4,
+        schedule="constant",
+        image_size=300,
+        channels=1,
+        crop_size=256,
+        flip=True,
+    ),
+    # v2 (arXiv:1905.09272): 350 thousand steps of 512 images are 140 epochs. The optimizer is
+    # recalled, not read: see `methods.cpc_v2`.
+    "cpc_v2_imagenet": Recipe(
+        method="cpc_v2",
+        num_epochs=140,
+        batch_size=512,
+        optimizer="adam",
+        optimizer_options={
+            "beta_1": 0.8,
+            "beta_2": 0.999,
+            "epsilon": 1e-8,
+            "global_clipnorm": 0.01,
+            "use_ema": True,
+            "ema_momentum": 0.9999,
+        },
+        learning_rate=4e-4,
+        schedule="constant",
+        image_size=300,
+        channels=3,
+        crop_size=260,
+        flip=True,
     ),
 }

@@ -113,6 +113,17 @@ def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(
     np.testing.assert_array_equal(a[0], b[0])
 
 
+def test_describe_tells_of_recipes_runs_and_artifacts(pretrained, capsys):
+    out, _ = pretrained
+    status, printed, error = run(capsys, "describe", "default", "--batch-size", "16")
+    assert status == 0, error
+    # 16 images of 7 x 7 patches; five rows of seven predict two rows ahead.
+    assert "N = 784 (ln N = 6.66 nats) for 560 predictions each of down_2, up_2" in printed
+    assert "memory, training step" in printed and "FLOPs, training step" in printed
+    told = [run(capsys, "describe", what)[1] for what in (out, out / "artifact")]
+    assert told[0] == told[1] and "patches" in told[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -142,6 +153,8 @@ def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(
         (["evaluate", "nowhere", "--data", "mnist_5k"], 2, "nowhere"),
         (["evaluate", "EMPTY", "--data", "FOLDER"], 1, "holds no artifact"),
         (["export", "EMPTY", "OUT"], 1, "no readable checkpoint"),
+        (["describe", "cpc_v9"], 1, "cpc_v9"),
+        (["describe", "EMPTY", "--channels", "1"], 2, "go with a recipe"),
         (["train"], 2, "train"),
     ],
 )

@@ -141,3 +141,60 @@ def test_other_than_an_array_of_images_is_refused(images):
 def test_labels_that_do_not_fit_are_refused(labels):
     with pytest.raises(ValueError, match=r"received labels of shape .*integers of shape \(10,\)"):
         image_batches(IMAGES, batch_size=2, labels=labels)
+
+
+def _crops(**kwargs):
+    batches = image_batches(LARGE, batch_size=4, crop_size=5, **kwargs).as_numpy_iterator()
+    return [(batch["index"], batch["image"]) for batch in batches]
+
+
+# Every pixel tells where it is: rows in the first channel, columns in the second.
+LARGE = np.zeros((10, 9, 8, 2), np.uint8)
+LARGE[..., 0] = np.arange(9)[:, None]
+LARGE[..., 1] = np.arange(8)
+
+
+def test_crops_are_whole_parts_from_anywhere_and_drawn_anew():
+    corners = []
+    for _, images in _crops(epochs=40):
+        assert images.shape == (4, 5, 5, 2)
+        for image in images:
+            top, left = image[0, 0]
+            np.testing.assert_array_equal(image, LARGE[0, top : top + 5, left : left + 5])
+            corners.append((int(top), int(left)))
+    assert set(corners) == {(top, left) for top in range(5) for left in range(4)}
+
+
+def test_crops_are_a_function_of_seed_and_epoch():
+    both, later = _crops(epochs=2, seed=3), _crops(epochs=1, first_epoch=1, seed=3)
+    for (index, images), (again, repeated) in zip(both[2:], later, strict=True):
+        np.testing.assert_array_equal(index, again)
+        np.testing.assert_array_equal(images, repeated)
+    assert any((a != b).any() for (_, a), (_, b) in zip(both[:2], later, strict=True))
+
+
+def test_without_shuffle_the_centre_is_given():
+    for _, images in _crops(epochs=1, shuffle=False):
+        for image in images:
+            np.testing.assert_array_equal(image, LARGE[0, 2:7, 1:6])
+
+
+def test_half_of_the_images_are_mirrored_left_to_right():
+    mirrored = []
+    for batch in image_batches(LARGE, batch_size=4, flip=True, epochs=50).as_numpy_iterator():
+        for image in batch["image"]:
+            turned = image[0, 0, 1] == 7
+            np.testing.assert_array_equal(image, LARGE[0, :, ::-1] if turned else LARGE[0])
+            mirrored.append(turned)
+    assert 0.4 < np.mean(mirrored) < 0.6
+
+
+@pytest.mark.parametrize("size", [0, 9])
+def test_a_crop_that_does_not_fit_is_refused(size):
+    with pytest.raises(ValueError, match=f"crop_size={size} for images of 9x8. Expected 1 to 8"):
+        image_batches(LARGE, batch_size=4, crop_size=size)
+
+
+def test_flips_of_fixed_batches_are_refused():
+    with pytest.raises(ValueError, match="flip=True with shuffle=False"):
+        image_batches(LARGE, batch_size=4, flip=True, shuffle=False)

@@ -1,13 +1,19 @@
 """pretrain: run directory, resume, refusals."""
 
 import dataclasses
+import importlib
 
+import keras
 import numpy as np
 import pytest
 import yaml
 
 from cpc_keras import CPCModel
-from cpc_keras.training import Recipe, pretrain, read_metrics
+from cpc_keras.methods import METHODS
+from cpc_keras.training import RECIPES, Recipe, load_newest, pretrain, read_metrics
+
+# The module; its name is also that of the function.
+pretraining = importlib.import_module("cpc_keras.training.pretrain")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 1), "uint8")
 RECIPE = Recipe(
@@ -103,3 +109,63 @@ def test_a_directory_that_is_no_run_is_refused_and_left_alone(tmp_path):
 def test_fewer_images_than_a_batch_are_refused(tmp_path):
     with pytest.raises(ValueError, match="20 images do not fill one batch of 32"):
         _pretrain(tmp_path / "run", dataclasses.replace(RECIPE, batch_size=32))
+
+
+def test_the_average_of_the_weights_is_what_a_run_gives_also_when_called_again(tmp_path):
+    recipe = dataclasses.replace(
+        RECIPE,
+        optimizer="adam",
+        optimizer_options={"use_ema": True, "ema_momentum": 0.9, "beta_1": 0.8},
+        schedule="constant",
+    )
+    model = _pretrain(tmp_path / "run", recipe)
+    assert type(model.optimizer).__name__ == "Adam" and model.optimizer.beta_1 == 0.8
+    averages = model.optimizer._model_variables_moving_average
+    for weight, average in zip(model.trainable_variables, averages, strict=True):
+        np.testing.assert_array_equal(weight.value, average.value)
+    again = _pretrain(tmp_path / "run", recipe)
+    newest = load_newest(tmp_path / "run")
+    for other in (again, newest):
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"optimizer": "sgd"}, "'adamw', 'adam'.*'sgd'"), ({"schedule": "step"}, "cosine.*'step'")],
+)
+def test_unknown_optimizers_and_schedules_are_refused(setting, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        _pretrain(tmp_path / "run", dataclasses.replace(RECIPE, **setting))
+
+
+def test_a_recipe_that_crops_trains_on_parts_and_measures_centres(tmp_path):
+    seen = []
+
+    class Watched(CPCModel):
+        def call(self, inputs, training=False):
+            seen.append(tuple(inputs["image"].shape[1:]))
+            return super().call(inputs, training=training)
+
+    recipe = dataclasses.replace(RECIPE, crop_size=16, flip=True, num_epochs=1)
+    images = np.random.default_rng(0).integers(0, 256, (16, 20, 18, 1), "uint8")
+    pretrain(
+        lambda: Watched((16, 16, 1), seed=0, **recipe.model),
+        images,
+        run_directory=tmp_path / "run",
+        recipe=recipe,
+        held_out_images=images[:8],
+    )
+    assert set(seen) == {(16, 16, 1)}
+    assert "val_loss" in read_metrics(tmp_path / "run" / "metrics.csv")[0]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_names_a_method_an_optimizer_and_a_schedule_that_exist(name):
+    recipe = RECIPES[name]
+    assert recipe.method in METHODS
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    pretraining._compile(model, recipe, 100)
+    rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    expected = recipe.learning_rate if recipe.schedule == "constant" else 0.0
+    assert rate == pytest.approx(expected)

@@ -1,0 +1,59 @@
+"""`cpc-keras describe`."""
+
+import dataclasses
+import pathlib
+
+import click
+
+from cpc_keras.cli.pretrain import build_model
+from cpc_keras.models import PretrainingModel
+from cpc_keras.models import describe as describe_model
+from cpc_keras.presets import load_preset
+from cpc_keras.training import RECIPES, load_newest
+
+DEFAULT_SIDE, DEFAULT_CHANNELS = 32, 3
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("what")
+@click.option(
+    "--image-size", type=click.IntRange(1), help="Side of images of a recipe.  [default: its own]"
+)
+@click.option("--channels", type=click.Choice(["1", "3"]), help="Of a recipe.  [default: its own]")
+@click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: recipe, 64]")
+def describe(what, image_size, channels, batch_size):
+    """Tell what a model is and what a step of its training costs.
+
+    WHAT is the name of a recipe, a run directory, an artifact or the name of a preset. Prints
+    patches, candidates, parameters, floating-point operations, memory; nothing is run.
+    """
+    slots = 2
+    if what in RECIPES:
+        recipe = RECIPES[what]
+        side = image_size or recipe.crop_size or recipe.image_size or DEFAULT_SIDE
+        shape = (side, side, int(channels or recipe.channels or DEFAULT_CHANNELS))
+        model = build_model(dataclasses.replace(recipe, crop_size=None), shape)
+        batch_size = batch_size or recipe.batch_size
+        slots += bool(recipe.optimizer_options.get("use_ema"))
+        click.echo(_settings(recipe))
+    elif image_size or channels:
+        raise click.UsageError(
+            f"--image-size and --channels go with a recipe ({', '.join(RECIPES)}). Received {what}: "
+            "its model has its shape."
+        )
+    elif (pathlib.Path(what) / "checkpoints").is_dir():
+        model = load_newest(what)
+    else:
+        model = load_preset(what, PretrainingModel)
+    click.echo(describe_model(model, batch_size=batch_size or 64, optimizer_slots=slots))
+
+
+def _settings(recipe):
+    """The recipe's own settings, those that are not the default of every recipe."""
+    plain = type(recipe)()
+    changed = {
+        field.name: getattr(recipe, field.name)
+        for field in dataclasses.fields(recipe)
+        if getattr(recipe, field.name) != getattr(plain, field.name)
+    }
+    return "\n".join(f"{name}: {value}" for name, value in changed.items()) + "\n"

@@ -1,0 +1,99 @@
+"""What the models of all methods have in common."""
+
+import os
+
+import keras
+
+
+class PretrainingModel(keras.Model):
+    """A model that learns from images without labels and gives an encoder.
+
+    Subclasses set `encoder` (functional `keras.Model`, images to features), `network` (what is
+    trained) and `image_shape`, and look at data in `_check_data`. Use one of them: `CPCModel`,
+    `PairModel`.
+    """
+
+    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+        """Train on images; arguments and result are those of `keras.Model.fit`.
+
+        Raises:
+            ValueError: images of the wrong rank, shape or type, or batches of a single image where
+                that leaves one candidate.
+        """
+        self._check_data(x, batch_size)
+        return super().fit(x, y, batch_size=batch_size, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
+        """Measure loss, accuracy and mutual information; as `keras.Model.evaluate`."""
+        self._check_data(x, batch_size)
+        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    def summary(self, **kwargs):
+        """Print the layers of the pre-training network; arguments as in `keras.Model.summary`."""
+        self.network.summary(**kwargs)
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature=None,
+        *,
+        overwrite: bool = False,
+        **kwargs,
+    ) -> None:
+        """Write the encoder, and what is needed to train on, as one directory.
+
+        The directory opens with `tf.keras.models.load_model`, `tf.saved_model.load` and
+        `keras.layers.TFSMLayer` where this package is not installed, and with `from_preset` of the
+        model's class. It appears whole or not at all.
+
+        Args:
+            filepath: directory to write; its parents are made.
+            format: "tf_saved_model" writes that directory; any other format of
+                `keras.Model.export` ("onnx", ...) writes the encoder alone in that format.
+            verbose: whether to print what was written.
+            input_signature: replaces the signature of the `serve` endpoint, as in Keras.
+            overwrite: whether an artifact of the same path may be replaced.
+            **kwargs: further arguments of `keras.Model.export`.
+
+        Raises:
+            FileExistsError: something is there and `overwrite` is not set.
+        """
+        if format != "tf_saved_model":
+            self.encoder.export(
+                filepath, format, verbose=verbose, input_signature=input_signature, **kwargs
+            )
+            return
+        from cpc_keras.export import write_artifact
+
+        write_artifact(
+            self,
+            filepath,
+            overwrite=overwrite,
+            input_signature=input_signature,
+            verbose=bool(verbose),
+            **kwargs,
+        )
+
+    @classmethod
+    def from_preset(cls, preset: str | os.PathLike) -> "PretrainingModel":
+        """Load a pre-training model from an exported directory or by a preset's name.
+
+        Args:
+            preset: directory written by `export`, or the name of a shipped preset.
+
+        Returns:
+            The model, with all weights, ready to train on or to use.
+
+        Raises:
+            ValueError: no such directory or name; the shipped names are listed. Or it holds a
+                model of another class, which is named.
+        """
+        from cpc_keras.presets import load_preset
+
+        return load_preset(preset, cls)
+
+    def _check_data(self, data, batch_size):
+        """Refuse data that cannot be trained on, before Keras does something with it."""
+        raise NotImplementedError
