@@ -1,8 +1,8 @@
 """What CPC's choices are worth on CIFAR-10: `python -m benchmarks.cifar10_choices`.
 
 Every candidate pre-trains the `tiny` encoder on the same 10,000 training images without labels, for
-the same number of steps, with three seeds; a linear probe on its mean-pooled features, fitted on the
-labels of these images, is scored on 10,000 further training images, so that the test set stays
+the same number of steps, with three seeds; a linear probe on its mean-pooled features, fitted on
+the labels of these images, is scored on 10,000 further training images, so that the test set stays
 unseen by what is chosen here. Beside them stand a random encoder, raw pixels, and the same network
 trained on the labels. Needs TFDS's cifar10 (`TFDS_DATA_DIR`). What is there is not measured again;
 several processes may share the work (`--only`, `--seeds`). Results:

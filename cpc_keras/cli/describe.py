@@ -38,8 +38,8 @@ def describe(what, image_size, channels, batch_size):
         click.echo(_settings(recipe))
     elif image_size or channels:
         raise click.UsageError(
-            f"--image-size and --channels go with a recipe ({', '.join(RECIPES)}). Received {what}: "
-            "its model has its shape."
+            f"--image-size and --channels go with a recipe ({', '.join(RECIPES)}). Received "
+            f"{what}, whose model has its own shape."
         )
     elif (pathlib.Path(what) / "checkpoints").is_dir():
         model = load_newest(what)

@@ -43,8 +43,8 @@ def image_batches(
         flip: Whether to mirror every second image, at random, left to right; with `shuffle` alone.
 
     Returns:
-        A dataset of `{"image": [b, height, width, channels] as given or cropped, "label": int32 [b] (-1:
-        none), "index": int64 [b], positions in images}`.
+        A dataset of `{"image": [b, height, width, channels] as given or cropped, "label": int32 [b]
+        (-1: none), "index": int64 [b], positions in images}`.
 
     Raises:
         ValueError: If shapes, types or numbers are not as above.

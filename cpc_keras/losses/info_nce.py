@@ -5,11 +5,15 @@ from keras import ops
 
 from cpc_keras.ops.info_nce import Contrast, info_nce
 from cpc_keras.ops.l2_normalize import l2_normalize
+from cpc_keras.ops.rotate_grid import rotate_grid
+from cpc_keras.ops.streamed_info_nce import streamed_info_nce
 from cpc_keras.ops.take_rows import take_rows
 
 CANDIDATES = ("all", "other_images", "same_position", "same_row", "sampled")
 # Where a group of targets is told apart within itself; the other kinds draw on the whole batch.
 GROUPED = ("same_position", "same_row")
+# Where every prediction of every direction and offset is scored against the same targets.
+STREAMED = ("all", "other_images")
 SIMILARITIES = ("dot", "cosine")
 # CPC v2's factor; SimCLR's temperature of 0.1 (arXiv:2002.05709, section 5.1).
 DEFAULT_SCALES = {"dot": 0.1, "cosine": 10.0}
@@ -177,27 +181,10 @@ class InfoNCE(keras.losses.Loss):
                 "InfoNCE takes targets [batch, H, W, dim] and predictions [batch, h, W, dim], or "
                 f"[batch, dim] for both. Received: {targets.shape} and {predictions.shape}."
             )
-        _, rows, columns, dim = targets.shape
-        offset = rows - predictions.shape[1]
-        if offset < 0 or columns != predictions.shape[2] or dim != predictions.shape[3]:
-            raise ValueError(
-                f"Predictions of shape {predictions.shape} do not fit targets of shape "
-                f"{targets.shape}: expected as many columns and dimensions, and at most as many "
-                "rows."
-            )
-        # An unknown batch size is taken as large enough.
-        batch = 2 if targets.shape[0] is None else targets.shape[0]
-        if self.num_candidates(batch, rows, columns, offset) < 2:
-            raise ValueError(
-                f'With candidates="{self.candidates}" a batch of 1 image leaves one candidate, '
-                "and there is nothing to tell it from. Use a larger batch."
-            )
-        # Scores in float32 under mixed precision too: bfloat16 products differ by 1 in 256.
-        targets, predictions = (ops.cast(x, "float32") for x in (targets, predictions))
-        if self.similarity == "cosine":
-            targets, predictions = l2_normalize(targets), l2_normalize(predictions)
+        offset = self._check(targets.shape, predictions.shape)
+        targets, predictions = self._prepared(targets), self._prepared(predictions)
         score = getattr(self, f"_{self.candidates}")
-        positives = take_rows(targets, offset, rows)
+        positives = take_rows(targets, offset, targets.shape[1])
         if self.candidates in GROUPED and self.num_anchors is None:
             return score(targets, predictions, positives)
         index = _positions(targets, predictions)
@@ -210,6 +197,85 @@ class InfoNCE(keras.losses.Loss):
             if self.candidates in GROUPED:
                 score = self._anchors_of_groups
         return score(targets, predictions, positives, index)
+
+    def _check(self, targets, predictions):
+        """The offset of predictions of a shape to targets of a shape."""
+        batch, rows, columns, dim = targets
+        offset = rows - predictions[1]
+        if offset < 0 or (columns, dim) != tuple(predictions[2:]):
+            raise ValueError(
+                f"Predictions of shape {predictions} do not fit targets of shape {targets}: "
+                "expected as many columns and dimensions, and at most as many rows."
+            )
+        # An unknown batch size is taken as large enough.
+        if self.num_candidates(2 if batch is None else batch, rows, columns, offset) < 2:
+            raise ValueError(
+                f'With candidates="{self.candidates}" a batch of 1 image leaves one candidate, '
+                "and there is nothing to tell it from. Use a larger batch."
+            )
+        return offset
+
+    def _prepared(self, vectors):
+        # Scores in float32 under mixed precision too: bfloat16 products differ by 1 in 256.
+        vectors = ops.cast(vectors, "float32")
+        return l2_normalize(vectors) if self.similarity == "cosine" else vectors
+
+    def contrast_grid(self, targets, predictions, *, with_gradient: bool = True):
+        """Score the predictions of all directions and offsets of a grid at once.
+
+        What `contrast` gives of each, averaged. With the candidates "all" and "other_images", which
+        all terms share, the scores are streamed (`ops.streamed_info_nce`): their matrices, the
+        largest of CPC, are never there as a whole.
+
+        Args:
+            targets: `[batch, H, W, dim]`, not rotated.
+            predictions: dict from `(direction, offset)` to predictions, each rotated so that its
+                direction points down (`ops.rotate_grid`).
+            with_gradient: whether the loss will be differentiated.
+
+        Returns:
+            The mean over all terms of the mean loss of each, a scalar to differentiate, and a dict
+            from `(direction, offset)` to the `Contrast` of its predictions, which is not.
+        """
+        if self.candidates in STREAMED:
+            return self._stream(targets, predictions, with_gradient)
+        turned = {direction: rotate_grid(targets, direction) for direction, _ in predictions}
+        found = {key: self.contrast(turned[key[0]], x) for key, x in predictions.items()}
+        return sum(ops.mean(term.loss) for term in found.values()) / len(found), found
+
+    def _stream(self, targets, predictions, with_gradient):
+        batch, rows, columns = ops.shape(targets)[0], *targets.shape[1:3]
+        # Which target is where as the grid turns; `group` targets of each image.
+        group = rows * columns
+        places = ops.reshape(ops.arange(group), (1, rows, columns))
+        images = group * ops.arange(batch)[:, None]
+        vectors, positives, sizes = [], [], []
+        for (direction, _), x in predictions.items():
+            place = rotate_grid(places, direction)
+            offset = self._check((targets.shape[0], *place.shape[1:], targets.shape[3]), x.shape)
+            own = ops.reshape(images + ops.reshape(place[:, offset:], (1, -1)), (-1,))
+            x = _flat(self._prepared(x))
+            if self.num_anchors is not None:
+                anchors = self._draw(self.num_anchors, ops.shape(own)[0])
+                own, x = ops.take(own, anchors), ops.take(x, anchors, axis=0)
+            vectors.append(x)
+            positives.append(own)
+            sizes.append(ops.shape(own)[0])
+        loss, found = streamed_info_nce(
+            ops.concatenate(vectors),
+            _flat(self._prepared(targets)),
+            ops.concatenate(positives),
+            # Every term weighs as much, however many predictions it has.
+            ops.concatenate([ops.ones((n,)) / ops.cast(n * len(sizes), "float32") for n in sizes]),
+            scale=self.scale,
+            group_size=group if self.candidates == "other_images" else None,
+            with_gradient=with_gradient,
+        )
+        terms, start = {}, 0
+        for key, size in zip(predictions, sizes, strict=True):
+            terms[key] = Contrast(*(x[start : start + size] for x in found))
+            start += size
+        return loss, terms
 
     def _same_position(self, targets, predictions, positives):
         predictions, positives = (ops.transpose(x, (1, 2, 0, 3)) for x in (predictions, positives))

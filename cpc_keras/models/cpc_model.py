@@ -390,30 +390,35 @@ class CPCModel(PretrainingModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean InfoNCE over all directions and offsets; labels are ignored."""
-        losses, found = [], {name: [] for name in self.averages}
-        for direction in self._config["directions"]:
-            targets = rotate_grid(y_pred["targets"], direction)
-            for offset in self._config["offsets"]:
-                name = f"{direction}_{offset}"
-                term = self.info_nce.contrast(targets, y_pred[name])
-                losses.append(ops.mean(term.loss))
-                seen = {
-                    "accuracy": ops.mean(term.correct),
-                    "mutual_information": ops.mean(term.log_num_candidates - term.loss),
-                }
-                for key, value in seen.items():
-                    found[key].append(value)
-                    if self._config["log_terms"]:
-                        found[f"{key}_{name}"].append(value)
-                if self._config["log_terms"]:
-                    for kind in ("same_row", "same_position"):
-                        correct = self._hits_among(kind, targets, y_pred[name])
-                        found[f"accuracy_{kind}"].append(correct)
+        config = self._config
+        predictions = {
+            (direction, offset): y_pred[f"{direction}_{offset}"]
+            for direction in config["directions"]
+            for offset in config["offsets"]
+        }
+        loss, terms = self.info_nce.contrast_grid(
+            y_pred["targets"], predictions, with_gradient=training
+        )
+        found = {name: [] for name in self.averages}
+        for (direction, offset), term in terms.items():
+            seen = {
+                "accuracy": ops.mean(term.correct),
+                "mutual_information": ops.mean(term.log_num_candidates - term.loss),
+            }
+            for key, value in seen.items():
+                found[key].append(value)
+                if config["log_terms"]:
+                    found[f"{key}_{direction}_{offset}"].append(value)
+            if config["log_terms"]:
+                targets = rotate_grid(y_pred["targets"], direction)
+                for kind in ("same_row", "same_position"):
+                    correct = self._hits_among(kind, targets, predictions[direction, offset])
+                    found[f"accuracy_{kind}"].append(correct)
         batch = ops.shape(y_pred["targets"])[0]
         for name, values in found.items():
             self.averages[name].update_state(_mean(values), sample_weight=batch)
-        self.term_losses.assign(ops.stack(losses))
-        return _mean(losses)
+        self.term_losses.assign(ops.stack([ops.mean(term.loss) for term in terms.values()]))
+        return loss
 
     def _hits_among(self, candidates, targets, predictions):
         likewise = {k: getattr(self.info_nce, k) for k in ("scale", "similarity")}

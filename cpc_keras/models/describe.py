@@ -6,8 +6,10 @@ import math
 import keras
 
 from cpc_keras.encoders import count_activations, count_flops
+from cpc_keras.losses.info_nce import STREAMED
 from cpc_keras.models.cpc_model import CPCModel
 from cpc_keras.models.pair_model import PairModel
+from cpc_keras.ops.streamed_info_nce import BLOCK_SCORES
 
 BYTES = 4  # of float32
 # Matrices as large as the scores that a term keeps for its gradient: the scores without those that
@@ -95,7 +97,7 @@ def describe(
     Nothing is run. Operations are those of dense and convolutional layers, forward, and three times
     that for a step. Memory is an estimate for float32 on one device, which holds the whole batch:
     weights, gradients and the optimizer's state are exact; of activations the outputs of all layers
-    are counted, of the scores what the dense loss keeps. Measured against it on two processor
+    are counted, of the scores what the loss keeps. Measured against it on two processor
     cores, a step took 0.8 to 1.7 times as much (`tests/models/test_describe.py` holds a half to
     two times); mixed precision halves the activations, and gradients that are recomputed
     (`keras.RematScope`) save most of them.
@@ -144,9 +146,7 @@ def describe(
             "activations": BYTES
             * batch_size
             * sum(times * count_activations(part) for part, times in parts.values()),
-            "scores": BYTES
-            * SCORE_COPIES
-            * sum(s.num_predictions * s.num_candidates for s in scores.values()),
+            "scores": BYTES * _score_numbers(model, scores.values()),
         },
     )
 
@@ -198,6 +198,14 @@ def _pair(model, batch_size):
         features = keras.Input(model.encoder.output_shape[1:])
         parts["head, both halves"] = (keras.Model(features, model.head(features)), 2)
     return facts, scores, parts
+
+
+def _score_numbers(model, scores):
+    whole = SCORE_COPIES * sum(s.num_predictions * s.num_candidates for s in scores)
+    if not isinstance(model, CPCModel) or model.info_nce.candidates not in STREAMED:
+        return whole
+    # A block of them at a time, and the predictions' gradients.
+    return min(whole, SCORE_COPIES * BLOCK_SCORES) + sum(s.num_predictions * s.dim for s in scores)
 
 
 def _short(number):

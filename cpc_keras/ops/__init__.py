@@ -8,6 +8,7 @@ from cpc_keras.ops.luminance import luminance
 from cpc_keras.ops.rotate_grid import DIRECTIONS, rotate_grid
 from cpc_keras.ops.sample_bilinear import sample_bilinear
 from cpc_keras.ops.split_pairs import split_pairs
+from cpc_keras.ops.streamed_info_nce import streamed_info_nce
 from cpc_keras.ops.take_rows import take_rows
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "rotate_grid",
     "sample_bilinear",
     "split_pairs",
+    "streamed_info_nce",
     "take_rows",
 ]

@@ -7,9 +7,9 @@ import keras
 class TwoViews(keras.layers.Layer):
     """Makes a pair of every image: two independent draws of an augmentation.
 
-    They are drawn in evaluation as in training: an image beside itself would be no task. (Dosovitskiy
-    et al. 2014, arXiv:1406.6909; as the pair of a contrastive bound: McAllester and Stratos 2018,
-    arXiv:1811.04251; Chen et al. 2020, arXiv:2002.05709.)
+    They are drawn in evaluation as in training: an image beside itself would be no task. (As the
+    pair of a contrastive bound: McAllester and Stratos 2018, arXiv:1811.04251, section 4; Chen et
+    al. 2020, arXiv:2002.05709.)
 
     Args:
         augmentation: random layer on images that keeps their shape, for example one of

@@ -158,14 +158,15 @@ def test_a_nan_in_an_image_is_a_nan_in_what_is_reported(model):
 
 def test_each_direction_and_offset_is_one_term_of_the_loss(model, monkeypatch):
     """A public implementation counts offset i i times: 21 terms of which 5 are distinct."""
-    seen, contrast = [], type(model.info_nce).contrast
+    seen, contrast_grid = [], type(model.info_nce).contrast_grid
 
-    def spy(self, targets, predictions):
-        seen.append(np.asarray(predictions))
-        return contrast(self, targets, predictions)
+    def spy(self, targets, predictions, **kwargs):
+        seen.extend(np.asarray(prediction) for prediction in predictions.values())
+        return contrast_grid(self, targets, predictions, **kwargs)
 
-    monkeypatch.setattr(type(model.info_nce), "contrast", spy)
+    monkeypatch.setattr(type(model.info_nce), "contrast_grid", spy)
     images = np.random.default_rng(5).integers(0, 256, (3, 16, 20, 3), "uint8")
+    model.run_eagerly = True
     model.evaluate(images, verbose=0)
     assert len(seen) == 2 * 2  # directions times offsets
     assert len({prediction.tobytes() for prediction in seen}) == len(seen)

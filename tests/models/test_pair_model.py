@@ -124,7 +124,7 @@ def test_bad_arguments_get_an_answer():
         PairModel(SHAPE, views=None)
     with pytest.raises(ValueError, match="views must be a layer that makes pairs"):
         PairModel(SHAPE, views=keras.layers.Dropout(0.5))
-    with pytest.raises(ValueError, match="grid positions apart. Received: 'same_row'"):
+    with pytest.raises(ValueError, match=r"grid positions apart\. Received: 'same_row'"):
         PairModel(SHAPE, views=views, candidates="same_row")
     with pytest.raises(ValueError, match="both views would be the image itself"):
         cpc_pair(SHAPE, image_augmentation="none")

@@ -1,0 +1,191 @@
+"""InfoNCE of many predictions over shared candidates, in bounded memory."""
+
+import functools
+
+import keras
+from keras import ops
+
+from cpc_keras.ops.info_nce import MASKED, Contrast
+
+# Scores at a time, about: a few matrices of 8 MB, which stay in a processor's cache (two cores,
+# 26,880 predictions of 3,136 candidates: blocks of 256 to 2,240 predictions within 5 per cent).
+BLOCK_SCORES = 2**21
+BLOCK_SIZES = (32, 512)
+
+
+def streamed_info_nce(
+    predictions,
+    candidates,
+    positives,
+    weights,
+    *,
+    scale: float = 1.0,
+    group_size: int | None = None,
+    with_gradient: bool = True,
+):
+    """Weighted sum of the cross-entropies of telling each true candidate from all others.
+
+    The result of `ops.info_nce` on the whole matrix of scores, `scale * predictions @ candidates.T`
+    (van den Oord et al. 2018, arXiv:1807.03748, equation 4), and its gradients, computed block by
+    block: the matrix, which has a column for each candidate and a row for each prediction of each
+    direction and offset, is never there as a whole. Memory beyond arguments and gradients does not
+    grow with the number of predictions, nor, up to 65,536, with that of the candidates.
+
+    The gradients are found in the same pass. They are those of the weighted sum, so it alone can be
+    differentiated.
+
+    Args:
+        predictions: float32 `[n, d]`.
+        candidates: float32 `[m, d]`, shared by all predictions.
+        positives: integers `[n]`: index of each prediction's true candidate.
+        weights: float32 `[n]`, of each cross-entropy in the sum; not all zero. Not differentiated.
+        scale: factor on the scores.
+        group_size: score against the candidates of other groups and the positive alone; candidates
+            `[i * group_size, (i + 1) * group_size)` are a group (an image's patches).
+        with_gradient: whether the sum will be differentiated; without, half of the work is saved.
+
+    Returns:
+        The weighted sum, a float32 scalar in nats, and a `Contrast` of `[n]` tensors without
+        gradients.
+
+    Example:
+        >>> codes = np.eye(4, dtype="float32")
+        >>> loss, contrast = streamed_info_nce(
+        ...     codes, codes, np.arange(4), np.full(4, 0.25, "float32"), scale=10.0
+        ... )
+        >>> np.asarray(contrast.correct)
+        array([1., 1., 1., 1.], dtype=float32)
+    """
+    num_predictions, num_candidates = ops.shape(predictions)[0], ops.shape(candidates)[0]
+    positives = ops.cast(positives, "int32")
+    stream = functools.partial(
+        _stream,
+        positives=positives,
+        weights=weights,
+        block_size=_block_size(num_candidates),
+        scale=scale,
+        group_size=group_size,
+        with_gradient=with_gradient,
+    )
+    if with_gradient:
+
+        @ops.custom_gradient
+        def contrast(predictions, candidates):
+            found, gradients = stream(predictions, candidates)
+
+            def gradient(*arguments, upstream=None):
+                # PyTorch's backend names it. It is `weights` times one number, for the
+                # cross-entropies, and nothing for the hits.
+                upstream = arguments[-1] if upstream is None else upstream
+                factor = ops.sum(upstream[0]) / ops.sum(weights)
+                return tuple(factor * x for x in gradients)
+
+            return found, gradient
+
+        found = contrast(predictions, candidates)
+    else:
+        found, _ = stream(ops.stop_gradient(predictions), ops.stop_gradient(candidates))
+    total = ops.sum(weights * found[0])
+    found = ops.stop_gradient(found)
+    scored = num_candidates if group_size is None else num_candidates - group_size + 1
+    log_num_candidates = ops.log(ops.cast(scored, "float32"))
+    return total, Contrast(
+        found[0], found[1], ops.broadcast_to(log_num_candidates, (num_predictions,))
+    )
+
+
+def _block_size(num_candidates):
+    low, high = BLOCK_SIZES
+    if isinstance(num_candidates, int):
+        return min(max(BLOCK_SCORES // num_candidates, low), high)
+    return ops.minimum(ops.maximum(BLOCK_SCORES // num_candidates, low), high)
+
+
+def _stream(
+    predictions, candidates, *, positives, weights, block_size, scale, group_size, with_gradient
+):
+    """Cross-entropies and hits, `[2, n]`, and the gradients of their weighted sum."""
+    count, dim = ops.shape(predictions)[0], predictions.shape[-1]
+    num_blocks = (count + block_size - 1) // block_size
+    missing = num_blocks * block_size - count
+    numbers = ops.arange(ops.shape(candidates)[0])
+    # Once, not for each block.
+    columns = scale * ops.transpose(candidates)
+    size = ops.norm(candidates, axis=-1)
+
+    def blocks(x):
+        x = ops.concatenate([x, ops.zeros((missing, *x.shape[1:]), x.dtype)])
+        return ops.reshape(x, (num_blocks, block_size, *x.shape[1:]))
+
+    def step(carry, block):
+        p, own, weight = block
+        scores = ops.matmul(p, columns)
+        positive = ops.take_along_axis(scores, own[:, None], axis=1)
+        if group_size is not None:
+            same = ops.equal(numbers[None] // group_size, own[:, None] // group_size)
+            excluded = ops.logical_and(same, ops.not_equal(numbers[None], own[:, None]))
+            scores = ops.where(excluded, MASKED, scores)
+        top = ops.max(scores, axis=1, keepdims=True)
+        exponentials = ops.exp(scores - top)
+        total = ops.sum(exponentials, axis=1)
+        # The positive is taken off first: of two large, nearly equal numbers little would be left.
+        loss = ops.log(total) + (top - positive)[:, 0]
+        # What comes as close as rounding allows ties, and a tie is wrong; see `InfoNCE`.
+        rounding = 1e-6 * abs(scale) * ops.norm(p, axis=-1) * ops.take(size, own)
+        bar = positive - rounding[:, None]
+        at_least = ops.sum(ops.cast(scores >= bar, "float32"), axis=1)
+        correct = ops.cast(ops.equal(at_least, 1.0), "float32")
+        if not with_gradient:
+            return carry, (loss, correct)
+        # Rows are scaled in the narrow matrices, not in the wide one.
+        share = (weight / total)[:, None]
+        pulled = share * ops.matmul(exponentials, candidates)
+        own_part = weight[:, None] * ops.take(candidates, own, axis=0)
+        carry += ops.matmul(ops.transpose(scale * share * p), exponentials)
+        return carry, (loss, correct, scale * (pulled - own_part))
+
+    carry, outputs = _scan(
+        step,
+        ops.zeros_like(columns) if with_gradient else ops.zeros((1, 1)),
+        (blocks(predictions), blocks(positives), blocks(weights)),
+        num_outputs=3 if with_gradient else 2,
+    )
+    loss, correct = (ops.reshape(x, (-1,))[:count] for x in outputs[:2])
+    found = ops.stack([loss, correct])
+    if not with_gradient:
+        return found, None
+    by_prediction = ops.reshape(outputs[2], (-1, dim))[:count]
+    # Predictions pull their own candidates; several may share one.
+    pull = ops.segment_sum(
+        (scale * weights)[:, None] * predictions, positives, num_segments=_static(candidates)
+    )
+    return found, (by_prediction, ops.transpose(carry) - pull)
+
+
+def _static(candidates):
+    return candidates.shape[0] or ops.shape(candidates)[0]
+
+
+def _scan(step, carry, xs, *, num_outputs):
+    """`ops.scan`; on TensorFlow, Keras's wants outputs of the shape of the carry (Keras 3.15)."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.scan(step, carry, xs)
+    import tensorflow as tf
+
+    num_blocks = tf.shape(xs[0])[0]
+    arrays = [
+        tf.TensorArray("float32", size=num_blocks, infer_shape=False) for _ in range(num_outputs)
+    ]
+
+    def body(index, carry, arrays):
+        carry, outputs = step(carry, tuple(x[index] for x in xs))
+        arrays = [a.write(index, y) for a, y in zip(arrays, outputs, strict=True)]
+        return index + 1, carry, arrays
+
+    _, carry, arrays = tf.while_loop(
+        lambda index, *_: index < num_blocks,
+        body,
+        (0, carry, arrays),
+        parallel_iterations=1,
+    )
+    return carry, [array.stack() for array in arrays]
