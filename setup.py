@@ -29,6 +29,7 @@ TFDS = ["tensorflow-datasets>=4.9.9,<4.10", "importlib_resources>=6.4"]
 # jax: a test runs the core on Keras's JAX backend with TensorFlow out of reach.
 TEST = [
     "pytest>=8.2,<10",
+    "pytest-xdist>=3.6,<4",
     "hypothesis>=6.100,<7",
     "ruff>=0.17,<0.18",  # another version formats differently
     "jax>=0.6,<0.11",

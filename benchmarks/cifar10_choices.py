@@ -34,11 +34,13 @@ SMALL = {
     "patch_encoder": "tiny",
     "patch_size": 8,
     "patch_stride": 4,
-    "context_blocks": 3,
-    "context_filters": 128,
+    "context_blocks": 2,
+    "context_filters": 64,
+    # For time: the expected loss is that of all predictions.
+    "num_anchors": 512,
 }
 NUM_IMAGES = 10_000
-NUM_EPOCHS = 6
+NUM_EPOCHS = 2
 BATCH_SIZE = 64
 REGULARIZATIONS = (1.0, 30.0)
 
@@ -46,7 +48,6 @@ REGULARIZATIONS = (1.0, 30.0)
 CANDIDATES = {
     "default": (CPCModel, {}, False),
     "CPC v1, grey": (cpc_v1, {"offsets": (2, 3, 4)}, True),
-    "CPC v1, colour": (cpc_v1, {"offsets": (2, 3, 4)}, False),
     "CPC v2": (cpc_v2, {"offsets": (2, 3, 4)}, False),
     "one direction": (CPCModel, {"directions": ("down",)}, False),
     "offsets 1 to 3, overlapping": (
@@ -54,7 +55,6 @@ CANDIDATES = {
         {"offsets": (1, 2, 3), "allow_overlap": True},
         False,
     ),
-    "offsets 3 to 5": (CPCModel, {"offsets": (3, 4, 5)}, False),
     "candidates: other images": (CPCModel, {"candidates": "other_images"}, False),
     "candidates: same position": (CPCModel, {"candidates": "same_position"}, False),
     "candidates: same row": (CPCModel, {"candidates": "same_row"}, False),
@@ -88,6 +88,8 @@ def main() -> None:
     for seed in arguments.seeds:
         for name in arguments.only:
             key = f"{name}, seed {seed}"
+            if name == "raw pixels" and seed:
+                continue  # nothing in it is drawn
             if key in _read(arguments.out):
                 continue
             entry = {"name": name, "seed": seed, **_measure(name, seed, fit, held_out)}

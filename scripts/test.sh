@@ -5,9 +5,13 @@ set -eu
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
+# One process a core; a file's tests stay together, since they share what is dear to make. The slow
+# ones run one by one: some measure memory.
 marker="not slow"
+processes="auto"
 if [ "${1:-}" = "--slow" ]; then
   marker="slow"
+  processes=0
   shift
 fi
 prepare_environment test || {
@@ -17,7 +21,7 @@ prepare_environment test || {
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 cd "$CPC_ROOT"
 status=0
-"$CPC_VENV/bin/python" -m pytest -m "$marker" "$@" || status=$?
+"$CPC_VENV/bin/python" -m pytest -m "$marker" -n "$processes" --dist loadfile "$@" || status=$?
 case "$status" in
   0) ;;
   1) echo "scripts/test.sh: failed: tests failed ($marker; pytest exit status 1)" >&2 ;;

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import layers
 
+from cpc_keras.encoders.fast_gradients import fast_gradients
+
 # Keras's default epsilon of 1e-3 is a visible share of the variance of a dark patch.
 EPSILON = 1e-5
 
@@ -112,7 +114,7 @@ def _may_halve(x, smallest_map):
 
 
 def _convolution(filters, stride, name, size=3, variance=1.0):
-    return layers.Conv2D(
+    layer = layers.Conv2D(
         filters,
         size,
         strides=stride,
@@ -123,6 +125,7 @@ def _convolution(filters, stride, name, size=3, variance=1.0):
         else keras.initializers.VarianceScaling(2.0 * variance, "fan_in", "truncated_normal"),
         name=name,
     )
+    return fast_gradients(layer)
 
 
 def _activate(x, normalize: Callable | None, name):

@@ -97,9 +97,9 @@ def describe(
     Nothing is run. Operations are those of dense and convolutional layers, forward, and three times
     that for a step. Memory is an estimate for float32 on one device, which holds the whole batch:
     weights, gradients and the optimizer's state are exact; of activations the outputs of all layers
-    are counted, of the scores what the loss keeps. Measured against it on two processor
-    cores, a step took 0.8 to 1.7 times as much (`tests/models/test_describe.py` holds a half to
-    two times); mixed precision halves the activations, and gradients that are recomputed
+    are counted, of the scores what the loss keeps. Four models whose memory was measured on two
+    processor cores took 0.75 to 1.06 times as much (`tests/models/test_describe.py` holds a half to
+    two times). Mixed precision halves the activations, and gradients that are recomputed
     (`keras.RematScope`) save most of them.
 
     Args:

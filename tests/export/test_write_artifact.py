@@ -81,6 +81,7 @@ def test_what_is_recorded(small_model, tmp_path):
         "licence": "Apache-2.0",
         "facts": {"epochs": [3, 4]},
         "model": {
+            "class": "SimpleNamespace",
             "name": "small",
             "sizes": [1, 2],
             "layer": "Dense",

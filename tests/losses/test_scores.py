@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cpc_keras.layers import OffsetPrediction
 from cpc_keras.losses import CANDIDATES, SIMILARITIES, InfoNCE
+from cpc_keras.ops import rotate_grid
 
 
 def grids(batch=3, rows=4, columns=3, dim=5, offset=2, seed=0):
@@ -306,3 +307,60 @@ def test_the_true_target_is_among_the_candidates_once(kind):
         number = {"num_negatives": 24} if kind == "sampled" else {}
         loss = InfoNCE(1.0, candidates=kind, **number, **arguments)
         assert float(loss(codes, codes[:, 2:])) == 0
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"candidates": "all"},
+        {"candidates": "other_images"},
+        {"candidates": "same_position"},
+        {"candidates": "same_row"},
+        {"candidates": "sampled", "num_negatives": 1000},  # all, so that nothing is left to chance
+    ],
+    ids=lambda options: options["candidates"],
+)
+def test_a_grid_is_scored_as_its_directions_and_offsets_one_by_one(options, similarity):
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(3, 4, 6, 5)).astype("float32")
+    predictions = {}
+    for direction in ("down", "up", "left", "right"):
+        rows, columns = (6, 4) if direction in ("left", "right") else (4, 6)
+        for offset in (1, 2):
+            shape = (3, rows - offset, columns, 5)
+            predictions[direction, offset] = rng.normal(size=shape).astype("float32")
+    loss = InfoNCE(similarity=similarity, **options)
+    mean, found = loss.contrast_grid(targets, predictions)
+    losses = []
+    for (direction, offset), x in predictions.items():
+        one = loss.contrast(np.asarray(rotate_grid(targets, direction)), x)
+        two = found[direction, offset]
+        # The order of the predictions is not promised.
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_allclose(np.sort(a, axis=None), np.sort(b, axis=None), rtol=1e-4)
+        losses.append(float(np.mean(one.loss)))
+    np.testing.assert_allclose(float(mean), np.mean(losses), rtol=1e-5)
+
+
+@pytest.mark.parametrize("candidates", ["all", "other_images"])
+def test_anchors_of_a_grid_are_as_many_as_asked_of_each_term(candidates):
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(3, 4, 4, 5)).astype("float32")
+    predictions = {("down", k): targets[:, k:] for k in (1, 2, 3)}
+    loss = InfoNCE(candidates=candidates, num_anchors=20, seed=0)
+    mean, found = loss.contrast_grid(targets, predictions)
+    assert [len(term.loss) for term in found.values()] == [20, 20, 12]
+    means = [np.mean(term.loss) for term in found.values()]
+    np.testing.assert_allclose(float(mean), np.mean(means), rtol=1e-5)
+    # Predictions that equal their targets, whichever were drawn: the score is the squared norm.
+    whole = InfoNCE(candidates=candidates).contrast(targets, targets[:, 3:])
+    np.testing.assert_allclose(
+        np.sort(found["down", 3].loss), np.sort(np.asarray(whole.loss)), rtol=1e-4
+    )
+
+
+def test_a_grid_whose_predictions_do_not_fit_is_refused():
+    targets = np.zeros((2, 4, 6, 5), "float32")
+    with pytest.raises(ValueError, match=r"do not fit targets of shape \(2, 6, 4, 5\)"):
+        InfoNCE().contrast_grid(targets, {("left", 1): np.zeros((2, 3, 6, 5), "float32")})

@@ -436,8 +436,13 @@ def test_a_step_compiled_by_xla_computes_the_same():
     assert compiled == pytest.approx(expected, rel=1e-4)
 
 
-def test_default_augmentation_and_sampled_candidates_train_under_xla():
-    model = build(compiled=False, candidates="sampled", num_negatives=20, seed=0)
+@pytest.mark.parametrize(
+    "options",
+    [{"candidates": "sampled", "num_negatives": 20}, {"candidates": "other_images"}],
+    ids=lambda options: options["candidates"],
+)
+def test_default_augmentation_and_shared_candidates_train_under_xla(options):
+    model = build(compiled=False, seed=0, **options)
     model.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=True)
     history = model.fit(some_images(16), batch_size=8, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"][0])

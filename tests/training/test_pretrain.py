@@ -114,6 +114,8 @@ def test_fewer_images_than_a_batch_are_refused(tmp_path):
 def test_the_average_of_the_weights_is_what_a_run_gives_also_when_called_again(tmp_path):
     recipe = dataclasses.replace(
         RECIPE,
+        model={**RECIPE.model, "patch_encoder": "mlp"},
+        num_epochs=2,
         optimizer="adam",
         optimizer_options={"use_ema": True, "ema_momentum": 0.9, "beta_1": 0.8},
         schedule="constant",
@@ -147,7 +149,8 @@ def test_a_recipe_that_crops_trains_on_parts_and_measures_centres(tmp_path):
             seen.append(tuple(inputs["image"].shape[1:]))
             return super().call(inputs, training=training)
 
-    recipe = dataclasses.replace(RECIPE, crop_size=16, flip=True, num_epochs=1)
+    model = {**RECIPE.model, "patch_encoder": "mlp"}
+    recipe = dataclasses.replace(RECIPE, model=model, crop_size=16, flip=True, num_epochs=1)
     images = np.random.default_rng(0).integers(0, 256, (16, 20, 18, 1), "uint8")
     pretrain(
         lambda: Watched((16, 16, 1), seed=0, **recipe.model),

@@ -1,0 +1,51 @@
+"""The study of CPC's choices: its sums, and that what is published belongs to what is there."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.cifar10_choices import BASELINES, CANDIDATES, RESULTS, SMALL, _grey, rows
+
+
+def entries(name, accuracies):
+    return {
+        f"{name}, seed {seed}": {"name": name, "seed": seed, "accuracy": accuracy}
+        for seed, accuracy in enumerate(accuracies)
+    }
+
+
+def test_differences_are_paired_by_seed():
+    found = {
+        **entries("default", [0.50, 0.54, 0.52]),
+        **entries("one direction", [0.49, 0.52, 0.50]),
+        **entries("raw pixels", [0.36]),
+    }
+    default, other, pixels = rows(found)
+    assert default["name"] == "default" and default["difference"] is None
+    assert default["mean"] == pytest.approx(52) and default["deviation"] == pytest.approx(2)
+    # -1, -2, -2: mean -5/3, deviation 0.577, divided by the root of 3.
+    assert other["difference"] == pytest.approx(-5 / 3)
+    assert other["error"] == pytest.approx(np.sqrt(1 / 3) / np.sqrt(3))
+    assert pixels["deviation"] is None and pixels["error"] is None
+
+
+def test_grey_is_the_luminance_that_image_libraries_use():
+    PIL = pytest.importorskip("PIL.Image")
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), "uint8")
+    expected = np.asarray(PIL.fromarray(image).convert("L"), int)
+    assert abs(_grey(image[None])[0, ..., 0].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_every_candidate_can_be_built(name):
+    method, options, grey = CANDIDATES[name]
+    model = method((32, 32, 1 if grey else 3), **{**SMALL, **options})
+    assert model.encoder.output_shape == (None, 64)
+
+
+@pytest.mark.skipif(not RESULTS.exists(), reason="no results are published")
+def test_what_is_published_has_three_seeds_of_every_row():
+    found = json.loads(RESULTS.read_text())
+    told = {row["name"]: row["num_seeds"] for row in rows(found)}
+    assert told == {**dict.fromkeys([*CANDIDATES, *BASELINES], 3), "raw pixels": 1}
