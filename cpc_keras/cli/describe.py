@@ -35,7 +35,8 @@ def describe(what, image_size, channels, batch_size):
         model = build_model(dataclasses.replace(recipe, crop_size=None), shape)
         batch_size = batch_size or recipe.batch_size
         slots += bool(recipe.optimizer_options.get("use_ema"))
-        click.echo(_settings(recipe))
+        for name, value in _settings(recipe).items():
+            click.echo(f"{name}: {value}")
     elif image_size or channels:
         raise click.UsageError(
             f"--image-size and --channels go with a recipe ({', '.join(RECIPES)}). Received "
@@ -51,9 +52,5 @@ def describe(what, image_size, channels, batch_size):
 def _settings(recipe):
     """The recipe's own settings, those that are not the default of every recipe."""
     plain = type(recipe)()
-    changed = {
-        field.name: getattr(recipe, field.name)
-        for field in dataclasses.fields(recipe)
-        if getattr(recipe, field.name) != getattr(plain, field.name)
-    }
-    return "\n".join(f"{name}: {value}" for name, value in changed.items()) + "\n"
+    settings = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    return {name: v for name, v in settings.items() if v != getattr(plain, name)}

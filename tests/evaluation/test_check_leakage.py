@@ -51,6 +51,16 @@ def reasons(result):
         ((10, 10, 1), {"directions": DIRECTIONS, "context_blocks": 2, "offsets": (2, 3)}),
         ((14, 10, 1), {"directions": ("right",), "offsets": (3,), "patch_encoder": "mlp"}),
         (SHAPE, {"directions": ("up",), "parts": (layers.Dropout(0.3),)}),
+        # Targets from a second copy of the image; the augmentation itself is left out.
+        (
+            SHAPE,
+            {
+                "directions": ("down",),
+                "independent_targets": True,
+                "image_augmentation": layers.RandomTranslation(0.2, 0.2),
+                "parts": (layers.Dropout(0.3),),
+            },
+        ),
     ],
 )
 def test_a_correct_model_passes(shape, arguments):
