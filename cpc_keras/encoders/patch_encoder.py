@@ -7,6 +7,7 @@ import keras
 from cpc_keras.encoders.mlp import mlp
 from cpc_keras.encoders.named_resnet import NAMED_RESNETS, named_resnet
 from cpc_keras.encoders.resnet_v2 import resnet_v2
+from cpc_keras.layers.refuse_batch_normalization import refuse_batch_normalization
 
 PATCH_ENCODERS = {
     "mlp": mlp,
@@ -76,7 +77,8 @@ def patch_encoder(
             f"The patch encoder {encoder.name!r} does not take patches of shape {patch_shape}: "
             f"{error}"
         ) from error
-    _refuse_batch_normalization(encoder)  # now that it is built and all its layers exist
+    # Now that it is built and all its layers exist.
+    refuse_batch_normalization(encoder, role="encoder", spanned="a batch")
     rank = len(getattr(codes, "shape", ()))
     if rank not in (2, 4):
         raise ValueError(
@@ -87,14 +89,3 @@ def patch_encoder(
         return encoder
     codes = keras.layers.GlobalAveragePooling2D()(codes)
     return keras.Model(patches, codes, name="patch_encoder")
-
-
-def _refuse_batch_normalization(encoder):
-    for layer in encoder._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
-            raise ValueError(
-                f"The patch encoder {encoder.name!r} holds trainable batch normalisation "
-                f"({layer.name!r}). Its statistics span all patches of a batch, so that a "
-                "prediction could see its target. Use group or layer normalisation, or freeze it: "
-                f"{layer.name}.trainable = False."
-            )

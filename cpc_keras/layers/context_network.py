@@ -4,6 +4,7 @@ import keras
 
 from cpc_keras.layers.gated_pixel_cnn import GatedPixelCNN
 from cpc_keras.layers.masked_context import MaskedContext
+from cpc_keras.layers.refuse_batch_normalization import refuse_batch_normalization
 from cpc_keras.layers.row_gru import RowGRU
 
 CONTEXT_NETWORKS = {
@@ -77,7 +78,8 @@ def context_network(
             f"Received {given} together with the layer {network.name!r}: set them in the layer."
         )
     _check_shapes(network, codes_shape)
-    _refuse_batch_normalization(network)  # now that it is built and all its layers exist
+    # Now that it is built and all its layers exist.
+    refuse_batch_normalization(network, role="context network", spanned="all rows of all images")
     return network
 
 
@@ -103,15 +105,4 @@ def _check_shapes(network, codes_shape):
                 f"of shape {shape} were expected for codes of that shape. Received: "
                 f"{type(contexts).__name__ if received is None else tuple(received)}. "
                 'Use padding="same" and end with as many channels as the codes have.'
-            )
-
-
-def _refuse_batch_normalization(network):
-    for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
-            raise ValueError(
-                f"The context network {network.name!r} holds trainable batch normalisation "
-                f"({layer.name!r}). Its statistics span all rows of all images, so that a "
-                "prediction could see its target. Leave it out, or freeze it: "
-                f"{layer.name}.trainable = False."
             )
