@@ -19,7 +19,7 @@ from cpc_keras.models.check_arguments import (
 )
 from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
-from cpc_keras.ops import DIRECTIONS, grid_shape, rotate_grid, take_rows
+from cpc_keras.ops import DIRECTIONS, grid_shape, in_chunks, rotate_grid, take_rows
 
 FEATURES = ("codes", "contexts")
 
@@ -101,6 +101,11 @@ class CPCModel(PretrainingModel):
             are augmented one by one; on digits, features of the same training were worth two
             points more (README).
         allow_overlap: accept offsets that share pixels with their context.
+        chunk_size: encode so many images at a time in training, and once more for the gradients
+            (gradient caching, Gao et al. 2021, arXiv:2101.06983): memory is then that of a batch of
+            `chunk_size` and the codes, for a third more time, with the same candidates, loss and
+            gradients. Unlike gradients accumulated over small batches it takes no candidate away.
+            By default the whole batch.
         log_terms: also log `accuracy` and `mutual_information` of every direction and offset
             (`accuracy_down_2`, ...), and the accuracy among the patches of the same row and of the
             same position alone (`accuracy_same_row`, `accuracy_same_position`): position is a cheap
@@ -145,6 +150,7 @@ class CPCModel(PretrainingModel):
         image_augmentation: keras.layers.Layer | None = None,
         independent_targets: bool = False,
         allow_overlap: bool = False,
+        chunk_size: int | None = None,
         log_terms: bool = False,
         seed: int | None = None,
         **kwargs,
@@ -181,6 +187,7 @@ class CPCModel(PretrainingModel):
             "image_augmentation": image_augmentation,
             "independent_targets": independent_targets,
             "allow_overlap": allow_overlap,
+            "chunk_size": chunk_size,
             "log_terms": log_terms,
             "seed": seed,
         }
@@ -207,6 +214,8 @@ class CPCModel(PretrainingModel):
         # Keras tracks generators of layers, not of losses; untracked, JAX would draw the same.
         self.loss_seed_generator = self.info_nce.seed_generator
         self.network = self._build_network(patch_augmentation, image_augmentation)
+        if chunk_size is not None:
+            self._check_chunks()
         self.terms = tuple(f"{d}_{k}" for d in directions for k in offsets)
         # What a step's terms were, for who wants to know which one went wrong (`StopAtNaN`).
         self.term_losses = self.add_weight(
@@ -272,13 +281,31 @@ class CPCModel(PretrainingModel):
             patches = ops.reshape(patches, (-1, *patches.shape[3:]))
             if patch_augmentation is not None:
                 patches = patch_augmentation(patches)
+            self._patches.append(patches)
             codes = self.patch_encoder(patches)
             return ops.reshape(codes, (-1, *self.grid, codes.shape[-1]))
 
+        self._patches = []
         codes = encode(images)
         self._build_heads(codes.shape[-1])
         target_codes = encode(images) if config["independent_targets"] else codes
-        return keras.Model(images, self.heads(codes, target_codes), name="network")
+        outputs = self.heads(codes, target_codes)
+        # The same network in two parts: what is drawn at random, and what is computed of it.
+        self.cut = keras.Model(images, self._patches, name="cut")
+        self.compare = keras.Model(self._patches, outputs, name="compare")
+        return keras.Model(images, outputs, name="network")
+
+    def _check_chunks(self):
+        chunk_size = self._config["chunk_size"]
+        if int(chunk_size) != chunk_size or chunk_size < 1:
+            raise ValueError(f"chunk_size must be 1 or more images. Received: {chunk_size!r}.")
+        for layer in self.compare._flatten_layers():
+            if layer._seed_generators:
+                raise ValueError(
+                    f"chunk_size runs the encoder twice, and {layer.name!r} would draw at random "
+                    "anew the second time. Take it out of the encoder and the context network, or "
+                    "use chunk_size=None."
+                )
 
     def _build_heads(self, code_dim):
         config = self._config
@@ -379,7 +406,34 @@ class CPCModel(PretrainingModel):
             points down (`ops.rotate_grid`), `[batch, rows - offset, columns, target_dim]`.
         """
         images = inputs["image"] if isinstance(inputs, dict) else inputs
+        if training and self._config["chunk_size"] is not None:
+            return self._call_in_chunks(images)
         return self.network(images, training=training)
+
+    def _call_in_chunks(self, images):
+        patches = self.cut(images, training=True)
+        patches = patches if isinstance(patches, list) else [patches]
+        # All copies of an image's patches side by side, so that a chunk has whole images.
+        per_image = self.grid[0] * self.grid[1]
+        patches = [ops.reshape(x, (-1, per_image, *x.shape[1:])) for x in patches]
+        patches = ops.stack(patches, axis=1)
+        names = sorted(self.compare.output)
+        fixed = [v.value for v in self.compare.non_trainable_variables]
+
+        def compare(weights, chunk):
+            copies = [
+                ops.reshape(chunk[:, n], (-1, *chunk.shape[3:])) for n in range(chunk.shape[1])
+            ]
+            outputs, _ = self.compare.stateless_call(weights, fixed, copies, training=True)
+            return [outputs[name] for name in names]
+
+        outputs = in_chunks(
+            compare,
+            patches,
+            [v.value for v in self.compare.trainable_variables],
+            chunk_size=self._config["chunk_size"],
+        )
+        return dict(zip(names, outputs, strict=True))
 
     def _average_names(self):
         names = ["accuracy", "mutual_information"]

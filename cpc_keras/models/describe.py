@@ -143,9 +143,7 @@ def describe(
             "weights": BYTES * model.network.count_params(),
             "gradients": BYTES * trained,
             "optimizer": BYTES * trained * optimizer_slots,
-            "activations": BYTES
-            * batch_size
-            * sum(times * count_activations(part) for part, times in parts.values()),
+            "activations": BYTES * _activation_numbers(model, parts, batch_size),
             "scores": BYTES * _score_numbers(model, scores.values()),
         },
     )
@@ -198,6 +196,21 @@ def _pair(model, batch_size):
         features = keras.Input(model.encoder.output_shape[1:])
         parts["head, both halves"] = (keras.Model(features, model.head(features)), 2)
     return facts, scores, parts
+
+
+def _activation_numbers(model, parts, batch_size):
+    of_image = sum(times * count_activations(part) for part, times in parts.values())
+    chunk_size = model.get_config().get("chunk_size") or batch_size
+    kept = min(chunk_size, batch_size) * of_image
+    if chunk_size < batch_size:
+        # What is put together of all chunks: predictions and targets, and the patches they are of.
+        rows, columns = model.grid
+        patches = (
+            rows * columns * len(model.cut.outputs) * math.prod(model.cut.outputs[0].shape[1:])
+        )
+        outputs = sum(math.prod(x.shape[1:]) for x in model.compare.outputs)
+        kept += batch_size * (patches + outputs)
+    return kept
 
 
 def _score_numbers(model, scores):

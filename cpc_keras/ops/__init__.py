@@ -2,11 +2,13 @@
 
 from cpc_keras.ops.extract_patches import extract_patches
 from cpc_keras.ops.grid_shape import grid_shape
+from cpc_keras.ops.in_chunks import in_chunks
 from cpc_keras.ops.info_nce import info_nce
 from cpc_keras.ops.l2_normalize import l2_normalize
 from cpc_keras.ops.luminance import luminance
 from cpc_keras.ops.rotate_grid import DIRECTIONS, rotate_grid
 from cpc_keras.ops.sample_bilinear import sample_bilinear
+from cpc_keras.ops.scan import scan
 from cpc_keras.ops.split_pairs import split_pairs
 from cpc_keras.ops.streamed_info_nce import streamed_info_nce
 from cpc_keras.ops.take_rows import take_rows
@@ -15,11 +17,13 @@ __all__ = [
     "DIRECTIONS",
     "extract_patches",
     "grid_shape",
+    "in_chunks",
     "info_nce",
     "l2_normalize",
     "luminance",
     "rotate_grid",
     "sample_bilinear",
+    "scan",
     "split_pairs",
     "streamed_info_nce",
     "take_rows",

@@ -2,10 +2,10 @@
 
 import functools
 
-import keras
 from keras import ops
 
 from cpc_keras.ops.info_nce import MASKED, Contrast
+from cpc_keras.ops.scan import scan
 
 # Scores at a time, about: a few matrices of 8 MB, which stay in a processor's cache (two cores,
 # 26,880 predictions of 3,136 candidates: blocks of 256 to 2,240 predictions within 5 per cent).
@@ -144,11 +144,11 @@ def _stream(
         carry += ops.matmul(ops.transpose(scale * share * p), exponentials)
         return carry, (loss, correct, scale * (pulled - own_part))
 
-    carry, outputs = _scan(
+    carry, outputs = scan(
         step,
         ops.zeros_like(columns) if with_gradient else ops.zeros((1, 1)),
         (blocks(predictions), blocks(positives), blocks(weights)),
-        num_outputs=3 if with_gradient else 2,
+        output_types=["float32"] * (3 if with_gradient else 2),
     )
     loss, correct = (ops.reshape(x, (-1,))[:count] for x in outputs[:2])
     found = ops.stack([loss, correct])
@@ -164,28 +164,3 @@ def _stream(
 
 def _static(candidates):
     return candidates.shape[0] or ops.shape(candidates)[0]
-
-
-def _scan(step, carry, xs, *, num_outputs):
-    """`ops.scan`; on TensorFlow, Keras's wants outputs of the shape of the carry (Keras 3.15)."""
-    if keras.backend.backend() != "tensorflow":
-        return ops.scan(step, carry, xs)
-    import tensorflow as tf
-
-    num_blocks = tf.shape(xs[0])[0]
-    arrays = [
-        tf.TensorArray("float32", size=num_blocks, infer_shape=False) for _ in range(num_outputs)
-    ]
-
-    def body(index, carry, arrays):
-        carry, outputs = step(carry, tuple(x[index] for x in xs))
-        arrays = [a.write(index, y) for a, y in zip(arrays, outputs, strict=True)]
-        return index + 1, carry, arrays
-
-    _, carry, arrays = tf.while_loop(
-        lambda index, *_: index < num_blocks,
-        body,
-        (0, carry, arrays),
-        parallel_iterations=1,
-    )
-    return carry, [array.stack() for array in arrays]

@@ -138,3 +138,15 @@ def test_the_estimate_of_memory_is_within_a_factor_of_two(encoder, batch, candid
         check=True,
     )
     assert 0.5 < float(done.stdout.split()[-1]) < 2
+
+
+def test_chunks_keep_the_activations_of_a_chunk_and_what_all_put_out():
+    arguments = {"patch_encoder": "mlp", "offsets": (2,), "directions": ("down",), "target_dim": 16}
+    whole, chunks = (
+        describe(CPCModel((16, 16, 1), chunk_size=size, **arguments), batch_size=32)
+        for size in (None, 4)
+    )
+    # A 3 x 3 grid: nine patches of 64 pixels, nine targets and three predictions of 16.
+    put_together = 4 * 32 * (9 * 64 + 9 * 16 + 3 * 16)
+    of_chunk = whole.memory["activations"] / 8
+    assert chunks.memory["activations"] == of_chunk + put_together
