@@ -8,7 +8,7 @@ times are medians by turns in one process. Results: benchmarks/results/streamed_
 import argparse
 import json
 import pathlib
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -122,10 +122,16 @@ def _peak(form, batch):
     step = _step(form, 2)
     step()  # what a library takes for itself
     step = _step(form, batch)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _high_water()
     for _ in range(2):
         step()
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return _high_water() - before
+
+
+def _high_water():
+    # Not getrusage: its peak begins at that of the process that started this one.
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])
 
 
 if __name__ == "__main__":
