@@ -40,8 +40,8 @@ SMALL = {
     "num_anchors": 512,
 }
 NUM_IMAGES = 10_000
-NUM_EPOCHS = 1
-BATCH_SIZE = 32
+NUM_EPOCHS = 4
+BATCH_SIZE = 64
 REGULARIZATIONS = (1.0, 30.0)
 
 # Name: method, its options, whether images are grey. What each is compared with stands in PAIRS.

@@ -202,8 +202,8 @@ def _fit_step(model):
 
     images = np.random.default_rng(0).integers(0, 256, (16 * BATCH, *SHAPE), "uint8")
     batches = iter(image_batches(images, batch_size=BATCH))
-    train = model.make_train_function()
-    return lambda: float(train(batches)["loss"])
+    model.make_train_function()
+    return lambda: float(model.train_function(batches)["loss"])
 
 
 def _draw(results, path):
