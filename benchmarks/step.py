@@ -45,7 +45,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
     parser.add_argument("--picture", type=pathlib.Path, default=PICTURE)
+    parser.add_argument("--draw", action="store_true", help="only draw what is saved")
     arguments = parser.parse_args()
+    if arguments.draw:
+        _draw(json.loads(arguments.out.read_text()), arguments.picture)
+        return
     results = measure(arguments.rounds)
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
@@ -171,6 +175,9 @@ def _stages(model):
     def summed(outputs):
         return sum(tf.reduce_sum(x) for x in outputs.values())
 
+    def heads(grid):
+        return summed(model.heads(grid, grid))
+
     def of_network():
         return model.network(images, training=True)
 
@@ -179,7 +186,7 @@ def _stages(model):
 
     forward = {
         "floor": (lambda: summed(_contexts(model, codes())), floor),
-        "+ predictions and targets": (lambda: summed(model.heads(codes())), every),
+        "+ predictions and targets": (lambda: heads(codes()), every),
         "+ cutting, augmentation": (lambda: summed(of_network()), every),
         "+ loss": (loss, every),
     }
@@ -220,7 +227,7 @@ def _draw(results, path):
     places = range(len(bars))[::-1]
     axis.barh(places, bars.values(), color=["C1", *["C0"] * (len(bars) - 2), "0.6"])
     for place, value in zip(places, bars.values(), strict=True):
-        axis.text(value + 0.01, place, f"{value:.2f}", va="center")
+        axis.text(value - 0.01, place, f"{value:.2f}", va="center", ha="right", color="white")
     for name, limit in LIMITS.items():
         place = list(bars).index(f"fit step, {name}")
         axis.plot([limit] * 2, [places[place] - 0.4, places[place] + 0.4], color="C3")

@@ -28,16 +28,27 @@ def export(run, out, overwrite, results):
         raise click.ClickException(
             f"{run} holds a {type(model).__name__}. Expected a CPCModel or a PairModel."
         )
-    facts = scores_of(json.loads(results.read_text())) if results else {}
+    facts = recorded_facts(run)
+    if results:
+        facts |= scores_of(json.loads(results.read_text()))
     model.export(out, overwrite=overwrite, facts=facts)
     click.echo(f"Encoder: {out}")
+
+
+def recorded_facts(run: pathlib.Path) -> dict:
+    """Return what the run's own artifact says of its training: method, data, command, ..."""
+    preset = run / "artifact" / "preset.json"
+    if not preset.is_file():
+        return {}
+    told = json.loads(preset.read_text(encoding="utf-8"))
+    return {**{name: told[name] for name in ("method", "data", "command")}, **told["facts"]}
 
 
 def scores_of(results: dict) -> dict:
     """Return what a model card says of an evaluation: command, data, protocol, scores."""
     return {
-        "command": results["facts"]["command"],
-        "data": results["facts"]["data"],
+        "evaluated by": results["facts"]["command"],
+        "evaluated on": results["facts"]["data"],
         "protocol": results["protocol"],
         "scores": [
             {

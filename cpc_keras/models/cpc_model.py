@@ -213,7 +213,10 @@ class CPCModel(PretrainingModel):
         )
         # Keras tracks generators of layers, not of losses; untracked, JAX would draw the same.
         self.loss_seed_generator = self.info_nce.seed_generator
-        self.network = self._build_network(patch_augmentation, image_augmentation)
+        # The order decides where Keras's files keep the weights: `network` comes first.
+        self.network, self.to_patches, self.to_predictions = self._build_network(
+            patch_augmentation, image_augmentation
+        )
         if chunk_size is not None:
             self._check_chunks()
         self.terms = tuple(f"{d}_{k}" for d in directions for k in offsets)
@@ -276,30 +279,31 @@ class CPCModel(PretrainingModel):
                     f"{self.image_shape}. Received one that makes it {tuple(x.shape[1:])}: resize "
                     "or crop the data instead."
                 )
-            patches = patch_grid(x)
+            x = patch_grid(x)
             # Patches go into the batch axis: each is augmented and encoded alone.
-            patches = ops.reshape(patches, (-1, *patches.shape[3:]))
+            x = ops.reshape(x, (-1, *x.shape[3:]))
             if patch_augmentation is not None:
-                patches = patch_augmentation(patches)
-            self._patches.append(patches)
-            codes = self.patch_encoder(patches)
+                x = patch_augmentation(x)
+            patches.append(x)
+            codes = self.patch_encoder(x)
             return ops.reshape(codes, (-1, *self.grid, codes.shape[-1]))
 
-        self._patches = []
+        patches = []
         codes = encode(images)
-        self._build_heads(codes.shape[-1])
+        self.heads = self._build_heads(codes.shape[-1])
         target_codes = encode(images) if config["independent_targets"] else codes
         outputs = self.heads(codes, target_codes)
+        network = keras.Model(images, outputs, name="network")
         # The same network in two parts: what is drawn at random, and what is computed of it.
-        self.cut = keras.Model(images, self._patches, name="cut")
-        self.compare = keras.Model(self._patches, outputs, name="compare")
-        return keras.Model(images, outputs, name="network")
+        to_patches = keras.Model(images, patches, name="to_patches")
+        to_predictions = keras.Model(patches, outputs, name="to_predictions")
+        return network, to_patches, to_predictions
 
     def _check_chunks(self):
         chunk_size = self._config["chunk_size"]
         if int(chunk_size) != chunk_size or chunk_size < 1:
             raise ValueError(f"chunk_size must be 1 or more images. Received: {chunk_size!r}.")
-        for layer in self.compare._flatten_layers():
+        for layer in self.to_predictions._flatten_layers():
             if layer._seed_generators:
                 raise ValueError(
                     f"chunk_size runs the encoder twice, and {layer.name!r} would draw at random "
@@ -308,39 +312,31 @@ class CPCModel(PretrainingModel):
                 )
 
     def _build_heads(self, code_dim):
-        config = self._config
-        if config["score"] == "bilinear":
+        """The function from a grid of codes, and one of target codes, to what `call` returns."""
+        offsets = self._config["offsets"]
+        if self._config["score"] == "bilinear":
             dim = code_dim
-            self.project_targets = keras.layers.Activation("linear", name="targets")
+            project = keras.layers.Activation("linear", name="targets")
         else:
-            dim = config["target_dim"]
-            self.project_targets = keras.layers.Dense(dim, name="targets")
-        self.offset_predictions = {
-            direction: OffsetPrediction(
-                config["offsets"],
-                target_dim=dim,
-                skipped_rows=min(config["offsets"]),
-                name=f"predict_{direction}",
-            )
-            for direction in config["directions"]
+            dim = self._config["target_dim"]
+            project = keras.layers.Dense(dim, name="targets")
+        # The last rows predict nothing that lies in the grid: their contexts are not computed.
+        skipped = min(offsets)
+        predict = {
+            d: OffsetPrediction(offsets, target_dim=dim, skipped_rows=skipped, name=f"predict_{d}")
+            for d in self._config["directions"]
         }
 
-    def heads(self, codes, target_codes=None):
-        """Return targets and predictions of a grid of codes, as `call` does of images.
+        def heads(codes, target_codes):
+            outputs = {"targets": project(target_codes)}
+            contexts = self._contexts(codes, self._context_of, skipped_rows=skipped)
+            for direction, context in contexts.items():
+                predictions = predict[direction](context)
+                for offset, prediction in zip(offsets, predictions, strict=True):
+                    outputs[f"{direction}_{offset}"] = prediction
+            return outputs
 
-        Args:
-            codes: `[batch, rows, columns, d]`.
-            target_codes: codes of the patches to predict, by default the same.
-        """
-        outputs = {"targets": self.project_targets(codes if target_codes is None else target_codes)}
-        offsets = self._config["offsets"]
-        # The last rows predict nothing that lies in the grid: their contexts are not computed.
-        contexts = self._contexts(codes, self._context_of, skipped_rows=min(offsets))
-        for direction, context in contexts.items():
-            predictions = self.offset_predictions[direction](context)
-            for offset, prediction in zip(offsets, predictions, strict=True):
-                outputs[f"{direction}_{offset}"] = prediction
-        return outputs
+        return heads
 
     def image_encoder(
         self,
@@ -411,26 +407,26 @@ class CPCModel(PretrainingModel):
         return self.network(images, training=training)
 
     def _call_in_chunks(self, images):
-        patches = self.cut(images, training=True)
+        patches = self.to_patches(images, training=True)
         patches = patches if isinstance(patches, list) else [patches]
         # All copies of an image's patches side by side, so that a chunk has whole images.
         per_image = self.grid[0] * self.grid[1]
         patches = [ops.reshape(x, (-1, per_image, *x.shape[1:])) for x in patches]
         patches = ops.stack(patches, axis=1)
-        names = sorted(self.compare.output)
-        fixed = [v.value for v in self.compare.non_trainable_variables]
+        names = sorted(self.to_predictions.output)
+        fixed = [v.value for v in self.to_predictions.non_trainable_variables]
 
-        def compare(weights, chunk):
+        def predict(weights, chunk):
             copies = [
                 ops.reshape(chunk[:, n], (-1, *chunk.shape[3:])) for n in range(chunk.shape[1])
             ]
-            outputs, _ = self.compare.stateless_call(weights, fixed, copies, training=True)
+            outputs, _ = self.to_predictions.stateless_call(weights, fixed, copies, training=True)
             return [outputs[name] for name in names]
 
         outputs = in_chunks(
-            compare,
+            predict,
             patches,
-            [v.value for v in self.compare.trainable_variables],
+            [v.value for v in self.to_predictions.trainable_variables],
             chunk_size=self._config["chunk_size"],
         )
         return dict(zip(names, outputs, strict=True))

@@ -174,7 +174,7 @@ def _cpc(model, batch_size):
         "candidates": f"{model.info_nce.candidates!r}",
     }
     codes = keras.Input((rows, columns, code))
-    turned = model.heads(codes)
+    turned = model.heads(codes, codes)
     parts = {
         "patch encoder": (model.patch_encoder, copies * rows * columns),
         "context networks, predictions, targets": (keras.Model(codes, turned), 1),
@@ -204,11 +204,9 @@ def _activation_numbers(model, parts, batch_size):
     kept = min(chunk_size, batch_size) * of_image
     if chunk_size < batch_size:
         # What is put together of all chunks: predictions and targets, and the patches they are of.
-        rows, columns = model.grid
-        patches = (
-            rows * columns * len(model.cut.outputs) * math.prod(model.cut.outputs[0].shape[1:])
-        )
-        outputs = sum(math.prod(x.shape[1:]) for x in model.compare.outputs)
+        of_copy = math.prod(model.grid) * math.prod(model.to_patches.outputs[0].shape[1:])
+        patches = of_copy * len(model.to_patches.outputs)
+        outputs = sum(math.prod(x.shape[1:]) for x in model.to_predictions.outputs)
         kept += batch_size * (patches + outputs)
     return kept
 

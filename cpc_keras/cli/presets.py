@@ -1,0 +1,38 @@
+"""`cpc-keras presets`."""
+
+import click
+
+
+@click.command(context_settings={"show_default": True})
+def presets():
+    """List the encoders that come with the package, and what they are worth.
+
+    CPCModel.from_preset(NAME) loads one to train on, cpc-keras describe NAME tells more.
+    """
+    from cpc_keras.presets import list_presets
+
+    found = list_presets()
+    if not found:
+        click.echo("No preset is installed. cpc-keras demo makes one.")
+    for name, facts in found.items():
+        model = facts["model"]
+        shape = "x".join(map(str, model["image_shape"]))
+        click.echo(f"{name}: {facts['method']}, images {shape}, {model['feature_dim']} features")
+        click.echo(f"  trained on {facts['data']}")
+        for score in _best(facts["scores"]):
+            click.echo(
+                f"  {100 * score['share of labels']:g}% of the labels ({score['labels']}): "
+                f"{100 * score['accuracy']:.1f}% ({score['row']}, {score['seeds']} seeds)"
+            )
+
+
+def _best(scores):
+    """The better of frozen and fine-tuned features for each share of labels."""
+    best = {}
+    for score in scores:
+        share = score.get("share of labels")
+        if str(score.get("row")).startswith("cpc_") and (
+            share not in best or score["accuracy"] > best[share]["accuracy"]
+        ):
+            best[share] = score
+    return best.values()
