@@ -15,12 +15,11 @@ import tempfile
 
 import numpy as np
 
-from cpc_keras import CPCModel
 from cpc_keras.augmentations import image_augmentation
-from cpc_keras.cli.pretrain import override
+from cpc_keras.cli.pretrain import build_model, override
 from cpc_keras.data import hold_out, label_subset, load_data
 from cpc_keras.evaluation import ProbeRow, extract_features
-from cpc_keras.training import RECIPES, pretrain
+from cpc_keras.training import RECIPES, Recipe, pretrain
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "mnist_5k_search.json"
 RECIPE = RECIPES["mnist_5k"]
@@ -53,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.only:
         recipe = dataclasses.replace(CANDIDATES[name], num_epochs=arguments.epochs)
-        entry = {"recipe": json.loads(json.dumps(dataclasses.asdict(recipe)))}
+        entry = {"recipe": _settings(recipe)}
         name = f"{name}, {recipe.num_epochs} epochs"
         if _read(arguments.out).get(name, {}).get("recipe") == entry["recipe"]:
             continue
@@ -64,6 +63,13 @@ def main() -> None:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
+def _settings(recipe):
+    """The settings that are not every recipe's, and the number of epochs."""
+    settings, plain = dataclasses.asdict(recipe), dataclasses.asdict(Recipe())
+    kept = {k: v for k, v in settings.items() if v != plain[k] or k == "num_epochs"}
+    return json.loads(json.dumps(kept))
+
+
 def _read(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -71,16 +77,13 @@ def _read(path):
 def _try(recipe):
     train = load_data("mnist_5k").train
 
-    def build():
-        return CPCModel(
-            train.image_shape,
-            image_augmentation=image_augmentation(recipe.image_augmentation, train.image_shape),
-            seed=recipe.seed,
-            **recipe.model,
-        )
-
     with tempfile.TemporaryDirectory() as directory:
-        model = pretrain(build, train.images, run_directory=directory, recipe=recipe)
+        model = pretrain(
+            lambda: build_model(recipe, train.image_shape),
+            train.images,
+            run_directory=directory,
+            recipe=recipe,
+        )
     kept, held_out = hold_out(train.labels, seed=0)
     fit, test = train.subset(kept), train.subset(held_out)
     row = ProbeRow(

@@ -292,6 +292,7 @@ OTHER_THAN_DEFAULT = {
     "image_augmentation": lambda: keras.layers.RandomFlip("horizontal", seed=6),
     "independent_targets": True,
     "allow_overlap": True,
+    "chunk_size": 3,
     "log_terms": True,
     "seed": 4,
 }
