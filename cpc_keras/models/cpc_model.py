@@ -468,7 +468,7 @@ class CPCModel(PretrainingModel):
         for name, values in found.items():
             self.averages[name].update_state(_mean(values), sample_weight=batch)
         self.term_losses.assign(ops.stack([ops.mean(term.loss) for term in terms.values()]))
-        return loss
+        return self._share_of_replica(loss)
 
     def _hits_among(self, candidates, targets, predictions):
         likewise = {k: getattr(self.info_nce, k) for k in ("scale", "similarity")}

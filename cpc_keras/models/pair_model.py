@@ -168,7 +168,7 @@ class PairModel(PretrainingModel):
         }
         for name, values in seen.items():
             self.averages[name].update_state(values)
-        return keras.ops.mean(pair.loss)
+        return self._share_of_replica(keras.ops.mean(pair.loss))
 
     def _check_data(self, data, batch_size):
         check_images(

@@ -94,6 +94,15 @@ class PretrainingModel(keras.Model):
 
         return load_preset(preset, cls)
 
+    @staticmethod
+    def _share_of_replica(loss):
+        """A replica's share of the mean over all: Keras adds up what replicas give."""
+        if keras.backend.backend() != "tensorflow":
+            return loss
+        import tensorflow as tf
+
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
     def _check_data(self, data, batch_size):
         """Refuse data that cannot be trained on, before Keras does something with it."""
         raise NotImplementedError
