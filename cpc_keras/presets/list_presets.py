@@ -19,8 +19,8 @@ def list_presets() -> dict[str, dict[str, Any]]:
         ArtifactError: a `preset.json` cannot be read or is of another format.
 
     Example:
-        >>> for name, facts in list_presets().items():
-        ...     print(name, facts["model"]["image_shape"])
+        >>> list_presets()["cpc_v2_small_mnist5k"]["model"]["image_shape"]
+        [28, 28, 1]
     """
     return {name: read_preset(path) for name, path in preset_directories().items()}
 

@@ -174,9 +174,9 @@ class SmoothedTargets(CPCModel):
     """A planted fault: targets that are means over neighbouring patches."""
 
     def _build_network(self, *augmentations):
-        network = super()._build_network(*augmentations)
+        network, *parts = super()._build_network(*augmentations)
         targets = layers.AveragePooling2D(3, 1, padding="same")(network.output["targets"])
-        return keras.Model(network.input, {**network.output, "targets": targets})
+        return keras.Model(network.input, {**network.output, "targets": targets}), *parts
 
 
 def test_targets_that_see_what_predicts_them_are_found():
