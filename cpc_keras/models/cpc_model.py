@@ -30,8 +30,6 @@ SCORES = {
     "cosine": {"similarity": "cosine", "scale": 10.0},
 }
 
-AUGMENTATIONS = ("patch_augmentation", "image_augmentation")
-
 # The direction whose rotation undoes a rotation.
 OPPOSITE_TURN = {"left": "right", "right": "left"}
 
@@ -123,6 +121,13 @@ class CPCModel(PretrainingModel):
         >>> model.encoder.predict(np.zeros((2, 32, 32, 3)), verbose=0).shape
         (2, 64)
     """
+
+    layer_arguments = (
+        "patch_encoder",
+        "context_network",
+        "patch_augmentation",
+        "image_augmentation",
+    )
 
     def __init__(
         self,
@@ -486,25 +491,6 @@ class CPCModel(PretrainingModel):
         check_images(
             data, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
         )
-
-    def get_config(self):
-        """Return the constructor's arguments, layers and models serialised."""
-        config = {**super().get_config(), **self._config}
-        for name in ("patch_encoder", "context_network", *AUGMENTATIONS):
-            if isinstance(config[name], keras.layers.Layer):
-                config[name] = keras.saving.serialize_keras_object(config[name])
-        return config
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Rebuild a model from `get_config`."""
-        config = dict(config)
-        for name in ("patch_encoder", "context_network", *AUGMENTATIONS):
-            if isinstance(config.get(name), dict):
-                config[name] = keras.saving.deserialize_keras_object(
-                    config[name], custom_objects=custom_objects
-                )
-        return cls(**config)
 
 
 def _mean(terms):

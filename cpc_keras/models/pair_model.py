@@ -66,6 +66,8 @@ class PairModel(PretrainingModel):
         (2, 64)
     """
 
+    layer_arguments = ("views", "encoder", "head")
+
     def __init__(
         self,
         image_shape: tuple[int, int, int],
@@ -178,22 +180,3 @@ class PairModel(PretrainingModel):
             batch_size=batch_size or 32,
             smallest_batch=2,
         )
-
-    def get_config(self):
-        """Return the constructor's arguments, layers and models serialised."""
-        config = {**super().get_config(), **self._config}
-        for name in ("views", "encoder", "head"):
-            if isinstance(config[name], keras.layers.Layer):
-                config[name] = keras.saving.serialize_keras_object(config[name])
-        return config
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Rebuild a model from `get_config`."""
-        config = dict(config)
-        for name in ("views", "encoder", "head"):
-            if isinstance(config.get(name), dict):
-                config[name] = keras.saving.deserialize_keras_object(
-                    config[name], custom_objects=custom_objects
-                )
-        return cls(**config)

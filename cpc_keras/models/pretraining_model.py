@@ -9,9 +9,12 @@ class PretrainingModel(keras.Model):
     """A model that learns from images without labels and gives an encoder.
 
     Subclasses set `encoder` (functional `keras.Model`, images to features), `network` (what is
-    trained) and `image_shape`, and look at data in `_check_data`. Use one of them: `CPCModel`,
+    trained) and `image_shape`, keep their arguments in `_config`, name those of them that may be
+    layers in `layer_arguments`, and look at data in `_check_data`. Use one of them: `CPCModel`,
     `PairModel`.
     """
+
+    layer_arguments = ()
 
     def fit(self, x=None, y=None, batch_size=None, **kwargs):
         """Train on images; arguments and result are those of `keras.Model.fit`.
@@ -106,3 +109,22 @@ class PretrainingModel(keras.Model):
     def _check_data(self, data, batch_size):
         """Refuse data that cannot be trained on, before Keras does something with it."""
         raise NotImplementedError
+
+    def get_config(self):
+        """Return the constructor's arguments, layers and models serialised."""
+        config = {**super().get_config(), **self._config}
+        for name in self.layer_arguments:
+            if isinstance(config[name], keras.layers.Layer):
+                config[name] = keras.saving.serialize_keras_object(config[name])
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuild a model from `get_config`."""
+        config = dict(config)
+        for name in cls.layer_arguments:
+            if isinstance(config.get(name), dict):
+                config[name] = keras.saving.deserialize_keras_object(
+                    config[name], custom_objects=custom_objects
+                )
+        return cls(**config)
