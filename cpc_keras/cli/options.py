@@ -37,7 +37,7 @@ def data_options(command):
     return command
 
 
-def load(data, image_size, channels, *, test_fraction=None):
+def load(data, image_size, channels, *, test_fraction=None, in_memory=True):
     """Load the splits that the data options name."""
     from cpc_keras.data import load_data
 
@@ -46,4 +46,5 @@ def load(data, image_size, channels, *, test_fraction=None):
         image_size=image_size,
         channels=int(channels) if channels else None,
         test_fraction=test_fraction,
+        in_memory=in_memory,
     )

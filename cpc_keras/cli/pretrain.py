@@ -42,15 +42,20 @@ NUM_HELD_OUT = 256
     help="Augment the predicted patches' image on its own.  [default: recipe]",
 )
 @click.option("--seed", type=int, default=0, help="Of everything that is drawn.")
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Read a folder's images as they are needed: more may be there than fit into memory.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
-def pretrain(data, image_size, channels, out, recipe, seed, tensorboard, **options):
+def pretrain(data, image_size, channels, out, recipe, seed, stream, tensorboard, **options):
     """Pre-train an encoder on images without labels.
 
     Writes OUT/artifact, which tf.keras.models.load_model opens. The same command again resumes.
     """
     recipe = override(RECIPES[recipe], seed=seed, **options)
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
-    splits = load(data, image_size, channels)
+    splits = load(data, image_size, channels, in_memory=not stream)
     facts = {"data": data, "image_size": image_size, "channels": channels}
     artifact = pretrain_and_export(
         splits, recipe, out, facts=facts, tensorboard=tensorboard, command=_command()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
+from cpc_keras.data.image_files import ImageFiles
 from cpc_keras.data.read_images import read_images
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -26,8 +27,9 @@ def folder(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    in_memory: bool = True,
 ) -> Splits:
-    """Reads every image below a directory into one uint8 array.
+    """Finds the images below a directory, and reads them into one uint8 array or on demand.
 
     Files: JPEG, PNG, BMP, WebP and TIFF (the first page), by extension in any case; hidden files
     and folders are ignored, links are followed. Images are turned as their EXIF orientation says;
@@ -42,22 +44,28 @@ def folder(
     images are and every one lies in a subfolder; one folder that is no class (`test/images/`)
     leaves them unlabelled.
 
-    Memory: `n * height * width * channels` bytes, plus the files being decoded.
+    Memory: `n * height * width * channels` bytes, plus the files being decoded. With
+    `in_memory=False` that of a batch: no file is opened before its image is asked for, each time
+    anew, and one that cannot be read is replaced and listed then (see `ImageFiles`). As labels
+    would not fit a replaced image, there are none.
 
     Args:
         path: The directory; `~` is the home directory.
         image_size: `(height, width)` to resize to; None if all images have one size.
         channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB otherwise.
+        in_memory: Whether to read all images now. False needs `image_size` and `channels`, as no
+            file is looked at.
 
     Returns:
-        Train and test images sorted by path; test is None where there is no such folder. Both are
-        parts of one array.
+        Train and test images sorted by path; test is None where there is no such folder. In memory
+        both are parts of one array.
 
     Raises:
         FileNotFoundError: If `path` does not exist.
         NotADirectoryError: If `path` is a file.
         ValueError: If there is no readable image, the images have different sizes and
-            `image_size` is None, a test class is not in train, or memory does not suffice.
+            `image_size` is None, a test class is not in train, memory does not suffice, or
+            `in_memory=False` comes without `image_size` or `channels`.
 
     Example:
         >>> train, test = folder("photos", image_size=(96, 96))  # doctest: +SKIP
@@ -71,6 +79,14 @@ def folder(
     if groups.left_out:
         warnings.warn(_left_out(root, groups), stacklevel=4)
     files = groups.train + groups.test
+    if not in_memory:
+        if image_size is None or channels is None:
+            raise ValueError(
+                f"folder {root}: received in_memory=False with image_size={image_size} and "
+                f"channels={channels}. Expected both: the files are not looked at before they are "
+                "needed. Try image_size=96, channels=3 (--image-size 96 --channels 3)."
+            )
+        return _on_demand(path, root, groups, image_size, channels)
     paths = [root.joinpath(*file) for file in files]
     images, reasons = read_images(
         paths, image_size=image_size, channels=channels, source=f"folder {root}"
@@ -108,6 +124,27 @@ def folder(
         part(slice(len(train)), train_labels, train, groups.train),
         part(slice(len(train), None), test_labels, test, groups.test) if test else None,
     )
+
+
+def _on_demand(
+    path: str | os.PathLike,
+    root: pathlib.Path,
+    groups: _Groups,
+    image_size: tuple[int, int],
+    channels: int,
+) -> Splits:
+    def part(files: list[_File]) -> ImageData:
+        images = ImageFiles(
+            [root.joinpath(*file) for file in files], image_size=image_size, channels=channels
+        )
+        return ImageData(
+            images=images,
+            names=tuple("/".join(file) for file in files),
+            skipped=images.skipped,
+            source=f"folder:{path}",
+        )
+
+    return Splits(part(groups.train), part(groups.test) if groups.test else None)
 
 
 def _require_directory(root: pathlib.Path) -> None:

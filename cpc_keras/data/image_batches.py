@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cpc_keras.data.image_files import ImageFiles
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
 def image_batches(
-    images: np.ndarray,
+    images: np.ndarray | ImageFiles,
     *,
     batch_size: int,
     seed: int = 0,
@@ -30,7 +32,8 @@ def image_batches(
 
     Args:
         images: `[n, height, width, channels]`, pixels in [0, 255], uint8 or float. Read in place
-            while the dataset lives, not copied, so a `np.memmap` may exceed memory.
+            while the dataset lives, not copied, so a `np.memmap` may exceed memory, as may
+            `ImageFiles`.
         batch_size: Images a batch, 1 to `n` (any number >= 1 without `drop_remainder`).
         seed: Chooses the order, together with the epoch.
         labels: Integers `[n]`, -1 for none; None if there are none.
@@ -54,7 +57,8 @@ def image_batches(
         >>> [batch["image"].shape[0] for batch in dataset]
         [4, 4, 4, 4]
     """
-    images = np.asanyarray(images)
+    if not isinstance(images, ImageFiles):
+        images = np.asanyarray(images)
     _check_images(images)
     _check_numbers(len(images), batch_size, first_epoch, epochs, drop_remainder)
     _check_crop(images, crop_size, flip, shuffle)
@@ -76,7 +80,7 @@ def image_batches(
 
     def take(index: np.ndarray, epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, int(epoch), int(index[0])]) if shuffle else None
-        batch = images[index] if crop_size is None else _crop(images, index, crop_size, rng)
+        batch = images[index] if crop_size is None else _crop(images[index], crop_size, rng)
         if flip:
             mirrored = rng.random(len(batch)) < 0.5
             batch = np.where(mirrored[:, None, None, None], batch[:, :, ::-1], batch)
@@ -104,16 +108,18 @@ def image_batches(
     return dataset.with_options(options)
 
 
-def _crop(images, index, size, rng):
+def _crop(images, size, rng):
     """Square parts of images: anywhere, or of the centre without a generator."""
-    batch = np.empty((len(index), size, size, images.shape[3]), images.dtype)
+    parts = np.empty((len(images), size, size, images.shape[3]), images.dtype)
     spare = np.array(images.shape[1:3]) - size
     corners = (
-        [spare // 2] * len(index) if rng is None else rng.integers(spare + 1, size=(len(index), 2))
+        [spare // 2] * len(images)
+        if rng is None
+        else rng.integers(spare + 1, size=(len(images), 2))
     )
-    for part, image, (top, left) in zip(batch, index, corners, strict=True):
-        part[...] = images[image, top : top + size, left : left + size]
-    return batch
+    for part, image, (top, left) in zip(parts, images, corners, strict=True):
+        part[...] = image[top : top + size, left : left + size]
+    return parts
 
 
 def _check_crop(images, crop_size, flip, shuffle):

@@ -1,11 +1,15 @@
-"""Images in memory, with what is known about them."""
+"""Images, with what is known about them."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from cpc_keras.data.image_files import ImageFiles
 
 
 class SkippedFile(NamedTuple):
@@ -22,16 +26,17 @@ class SkippedFile(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images of one size in one array, with labels where there are any.
+    """Images of one size, with labels where there are any.
 
     Attributes:
-        images: uint8 array `[n, height, width, channels]`, pixels in [0, 255].
+        images: uint8 array `[n, height, width, channels]`, pixels in [0, 255]; or `ImageFiles`,
+            which reads them when it is indexed.
         labels: int64 array `[n]`, positions in `class_names` where there are names; None for
             unlabelled images.
         class_names: Name of every class; empty where the classes have no names.
         names: File name of every image, relative to the folder it came from; None where the
             images did not come from files.
-        skipped: Files that could not be read.
+        skipped: Files that could not be read; of `ImageFiles` those found so far, it grows.
         source: The spec the images were loaded from, for example `"mnist_5k"`.
 
     Raises:
@@ -43,11 +48,11 @@ class ImageData:
         (3, (8, 8, 1), 2)
     """
 
-    images: np.ndarray
+    images: np.ndarray | ImageFiles
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
-    skipped: tuple[SkippedFile, ...] = ()
+    skipped: Sequence[SkippedFile] = ()
     source: str = "array"
 
     def __post_init__(self) -> None:
@@ -89,15 +94,22 @@ class ImageData:
             index: Positions `[m]` (integers), or a mask `[n]` (bool).
 
         Returns:
-            The `m` images, in the order of `index`. A list or array copies the images.
+            The `m` images, in the order of `index`: a copy, or of `ImageFiles` the files.
         """
         index = np.asarray(index)
         if index.dtype == bool:
             index = np.flatnonzero(index)
         index = index.astype(np.int64)
+        images, skipped = self.images, self.skipped
+        if isinstance(images, np.ndarray):
+            images = images[index]
+        else:
+            images = images.subset(index)
+            skipped = images.skipped
         return dataclasses.replace(
             self,
-            images=self.images[index],
+            images=images,
+            skipped=skipped,
             labels=None if self.labels is None else self.labels[index],
             names=None if self.names is None else tuple(self.names[i] for i in index),
         )

@@ -22,8 +22,9 @@ def load_data(
     channels: int | None = None,
     test_fraction: float | None = None,
     seed: int = 0,
+    in_memory: bool = True,
 ) -> Splits:
-    """Loads images into memory from the built-in set, a folder, or TensorFlow Datasets.
+    """Loads images from the built-in set, a folder, or TensorFlow Datasets.
 
     Args:
         spec: `"mnist_5k"`; `"tfds:NAME"`, a TFDS name such as `tfds:cifar10`; `"folder:PATH"`, or
@@ -35,6 +36,9 @@ def load_data(
         test_fraction: Share of the train images to split off as test images, in (0, 1), by class
             where there are labels. Used only where the source has no test split.
         seed: Non-negative integer; chooses which images `test_fraction` splits off.
+        in_memory: Whether to read all images now. False reads a folder's when they are needed, for
+            more images than fit into memory; it needs `image_size` and `channels`, and there are
+            no labels (see `cpc_keras.data.folder.folder`).
 
     Returns:
         Train and test images, uint8 `[n, height, width, channels]`; test is None where the source
@@ -42,7 +46,8 @@ def load_data(
 
     Raises:
         ValueError: If `spec` or another argument is not one of those above, there is no image, the
-            images have different sizes and `image_size` is None, or they do not fit into memory.
+            images have different sizes and `image_size` is None, they do not fit into memory, or
+            `in_memory=False` is not for a folder.
         FileNotFoundError: If `folder:PATH` does not exist.
         NotADirectoryError: If `folder:PATH` is a file.
         ImportError: If the source's package is not installed.
@@ -63,15 +68,20 @@ def load_data(
             f"load_data: received test_fraction={test_fraction}. Expected a share between 0 and 1, "
             "both excluded, or None for no split. Try test_fraction=0.2."
         )
-    splits = _load(str(spec), size, channels)
+    splits = _load(str(spec), size, channels, in_memory)
     if splits.test is None and test_fraction is not None:
         splits = _split_off(splits.train, test_fraction, seed)
     return Splits(*(part and dataclasses.replace(part, source=str(spec)) for part in splits))
 
 
-def _load(spec: str, size: tuple[int, int] | None, channels: int | None) -> Splits:
+def _load(spec: str, size: tuple[int, int] | None, channels: int | None, in_memory: bool) -> Splits:
     # Imported on demand: each source needs packages that the others do without.
     kind, _, name = spec.partition(":")
+    if not in_memory and (spec == "mnist_5k" or kind == "tfds"):
+        raise ValueError(
+            f"load_data: received in_memory=False (--stream) for {spec!r}. Expected a folder of "
+            "images: only files are read on demand. Leave it out, or write the images into files."
+        )
     if spec == "mnist_5k":
         from cpc_keras.data.mnist_5k import mnist_5k
 
@@ -84,7 +94,9 @@ def _load(spec: str, size: tuple[int, int] | None, channels: int | None) -> Spli
     if is_folder or (spec and pathlib.Path(spec).expanduser().is_dir()):
         from cpc_keras.data.folder import folder
 
-        return folder(name if is_folder else spec, image_size=size, channels=channels)
+        return folder(
+            name if is_folder else spec, image_size=size, channels=channels, in_memory=in_memory
+        )
     raise ValueError(f"load_data: received {spec!r}. {_KINDS} {_suggestion(spec)}")
 
 
@@ -137,7 +149,8 @@ def _split_off(data: ImageData, fraction: float, seed: int) -> Splits:
             "least 2 images to split. Add images, or leave test_fraction (--test-fraction) out."
         )
     # The two parts are copies, and the whole stands in memory beside them for a moment.
-    require_memory(data.images.shape, source=data.source)
+    if isinstance(data.images, np.ndarray):
+        require_memory(data.images.shape, source=data.source)
     # Unlabelled images are one class.
     labels = np.zeros(len(data), np.int64) if data.labels is None else data.labels
     train, test = hold_out(labels, fraction=fraction, seed=seed)
@@ -147,4 +160,8 @@ def _split_off(data: ImageData, fraction: float, seed: int) -> Splits:
             "one of its class. Expected a class with at least 2 images. Add images, or leave "
             "test_fraction (--test-fraction) out."
         )
-    return Splits(data.subset(train), dataclasses.replace(data.subset(test), skipped=()))
+    split = Splits(data.subset(train), data.subset(test))
+    if not isinstance(data.images, np.ndarray):
+        return split
+    # What was skipped before is told once.
+    return Splits(split.train, dataclasses.replace(split.test, skipped=()))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from cpc_keras.data.fit_image import fit_image
+from cpc_keras.data.decode_image import Unreadable, attempt, decode_image
 from cpc_keras.data.progress_bar import progress_bar
 from cpc_keras.data.require_memory import require_memory
 
@@ -24,10 +24,6 @@ _SIDEWAYS = (5, 6, 7, 8)
 class _Header(NamedTuple):
     size: tuple[int, int]
     grey: bool
-
-
-class _Unreadable(NamedTuple):
-    reason: str
 
 
 def read_images(
@@ -73,19 +69,19 @@ def read_images(
     require_memory((len(found), *size, channels), source=source)
     images = np.empty((len(paths), *size, channels), np.uint8)
 
-    def read(row: int) -> tuple[int, int] | _Unreadable:
-        if isinstance(headers[row], _Unreadable):
+    def read(row: int) -> tuple[int, int] | Unreadable:
+        if isinstance(headers[row], Unreadable):
             return headers[row]
-        image = _decode(paths[row], image_size, channels)
-        if isinstance(image, _Unreadable):
+        image = decode_image(paths[row], image_size=image_size, channels=channels)
+        if isinstance(image, Unreadable):
             return image
         if image.shape[:2] == size:
             images[row] = image
         return image.shape[:2]
 
     results = _in_threads(read, range(len(paths)), f"{source}: read")
-    reasons = [result.reason if isinstance(result, _Unreadable) else None for result in results]
-    sizes = [result for result in results if not isinstance(result, _Unreadable)]
+    reasons = [result.reason if isinstance(result, Unreadable) else None for result in results]
+    sizes = [result for result in results if not isinstance(result, Unreadable)]
     if not sizes:
         _raise_nothing_readable(source, paths, reasons)
     if set(sizes) != {size}:
@@ -106,7 +102,7 @@ def _in_threads(function: Callable, items: Sequence, description: str) -> list:
             raise
 
 
-def _read_header(path: pathlib.Path) -> _Header | _Unreadable:
+def _read_header(path: pathlib.Path) -> _Header | Unreadable:
     """Size and colour, without decoding the pixels."""
 
     def read() -> _Header:
@@ -119,36 +115,11 @@ def _read_header(path: pathlib.Path) -> _Header | _Unreadable:
             grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
             return _Header((height, width), grey)
 
-    return _attempt(read, path)
-
-
-def _decode(
-    path: pathlib.Path, image_size: tuple[int, int] | None, channels: int | None
-) -> np.ndarray | _Unreadable:
-    def read() -> np.ndarray:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            return fit_image(upright, image_size=image_size, channels=channels)
-
-    return _attempt(read, path)
-
-
-def _attempt(read: Callable, path: pathlib.Path) -> _Header | np.ndarray | _Unreadable:
-    try:
-        if path.stat().st_size == 0:
-            return _Unreadable("empty file")
-        return read()
-    except MemoryError:
-        raise
-    except Exception as error:
-        # Pillow's readers raise whatever a broken file leads them to: OSError, SyntaxError,
-        # struct.error, ValueError, DecompressionBombError and more.
-        reason = " ".join(str(error).replace(str(path), path.name).split())
-        return _Unreadable(reason or type(error).__name__)
+    return attempt(read, path)
 
 
 def _is_readable(path: pathlib.Path) -> bool:
-    return not isinstance(_decode(path, (1, 1), None), _Unreadable)
+    return not isinstance(decode_image(path, image_size=(1, 1)), Unreadable)
 
 
 def _only_size(found: dict[pathlib.Path, _Header], source: str) -> tuple[int, int]:

@@ -32,7 +32,7 @@ def require_memory(shape: tuple[int, ...], *, source: str) -> None:
             f"{source}: {count} images of {height}x{width}x{channels} need {needed / 1e9:.3g} GB, "
             f"and {available / 1e9:.3g} GB of memory are available. Expected images that fit into "
             "memory as uint8. Pass a smaller image_size= (--image-size), channels=1, or fewer "
-            "images."
+            "images; a folder's are read as they are needed with in_memory=False (--stream)."
         )
 
 

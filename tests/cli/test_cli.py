@@ -15,7 +15,7 @@ import pytest
 from cpc_keras.cli.main import COMMANDS, main
 
 # The folder holds a broken file on purpose, and the library warns of it.
-pytestmark = pytest.mark.filterwarnings("ignore:.*that cannot be read:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cannot be read:UserWarning")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,28 @@ def test_unreadable_files_are_counted_and_listed(pretrained):
     out, done = pretrained
     assert "1 files could not be read" in done.stdout
     assert "broken.png" in (out / "skipped.csv").read_text()
+
+
+def test_a_streamed_run_trains_the_same_and_lists_what_it_could_not_read(folder, tmp_path, capsys):
+    def train(name, *arguments):
+        data = ("--data", folder / "train" / "right", "--image-size", 20, "--channels", 1)
+        status, _, error = run(
+            capsys, "pretrain", *data, "--out", tmp_path / name, *PRETRAIN, *arguments
+        )
+        assert status == 0, error
+        return (tmp_path / name / "metrics.csv").read_text().split()
+
+    assert train("streamed", "--stream") == train("held")
+    (tmp_path / "photos").mkdir()
+    for path in (folder / "train" / "left").iterdir():
+        (tmp_path / "photos" / path.name).write_bytes(path.read_bytes())
+    status, printed, _ = run(
+        capsys,
+        *("pretrain", "--data", tmp_path / "photos", "--out", tmp_path / "broken", *PRETRAIN),
+        *("--stream", "--image-size", 20, "--channels", 1),
+    )
+    assert status == 0 and "1 files could not be read" in printed
+    assert "broken.png" in (tmp_path / "broken" / "skipped.csv").read_text()
 
 
 def test_evaluate_prints_a_table_and_writes_results_and_report(pretrained, folder, capsys):
