@@ -130,7 +130,7 @@ class ImageFiles:
             first = len(self.skipped) == 1
         if first:
             warnings.warn(
-                f"ImageFiles: {skipped.path} cannot be read: {skipped.reason}. The next file stands "
-                "in for it. This is said once; ImageFiles.skipped lists all that were found.",
+                f"ImageFiles: {skipped.path} cannot be read: {skipped.reason}. The next file "
+                "stands in for it. This is said once; ImageFiles.skipped lists all.",
                 stacklevel=2,
             )
