@@ -30,6 +30,8 @@ class LazyGroup(click.Group):
         """Import the sub-command's module."""
         if name not in COMMANDS:
             return None
+        # The classes that a run's files name; see `cpc_keras/__init__.py`.
+        importlib.import_module("cpc_keras.methods")
         return getattr(importlib.import_module(f"cpc_keras.cli.{name}"), name)
 
     def format_commands(self, ctx, formatter):

@@ -229,3 +229,20 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(folder, tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in error
     assert "To go on where it stopped: cpc-keras pretrain --data" in error
+
+
+def test_help_does_not_wait_for_keras():
+    command = (
+        "import sys; sys.argv = ['/somewhere/bin/cpc-keras', '--help']; "
+        "from cpc_keras.cli.main import cli\n"
+        "cli(standalone_mode=False)\n"
+        "heavy = {'keras', 'tensorflow', 'PIL', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        # The names of the package are there all the same.
+        "import cpc_keras\n"
+        "for name in cpc_keras.__all__:\n"
+        "    assert getattr(cpc_keras, name), name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "pretrain" in done.stdout
