@@ -40,8 +40,8 @@ SMALL = {
     "num_anchors": 512,
 }
 NUM_IMAGES = 10_000
-NUM_EPOCHS = 4
-BATCH_SIZE = 64
+NUM_EPOCHS = 2
+BATCH_SIZE = 32
 REGULARIZATIONS = (1.0, 30.0)
 
 # Name: method, its options, whether images are grey. What each is compared with stands in PAIRS.
@@ -82,9 +82,7 @@ def main() -> None:
     if arguments.report:
         report(_read(arguments.out))
         return
-    train = load_data("tfds:cifar10").train
-    order = np.random.default_rng(0).permutation(len(train))
-    fit, held_out = (train.subset(order[n : n + NUM_IMAGES]) for n in (0, NUM_IMAGES))
+    fit, held_out = load_images()
     for seed in arguments.seeds:
         for name in arguments.only:
             key = f"{name}, seed {seed}"
@@ -95,6 +93,13 @@ def main() -> None:
             entry = {"name": name, "seed": seed, **_measure(name, seed, fit, held_out)}
             print(key, json.dumps(entry), flush=True)
             _add(arguments.out, key, entry)
+
+
+def load_images():
+    """The 10,000 training images to learn from, and the 10,000 to score on."""
+    train = load_data("tfds:cifar10").train
+    order = np.random.default_rng(0).permutation(len(train))
+    return tuple(train.subset(order[n : n + NUM_IMAGES]) for n in (0, NUM_IMAGES))
 
 
 def _measure(name, seed, fit, held_out):
@@ -114,7 +119,7 @@ def _measure(name, seed, fit, held_out):
 
     if name == "random encoder":
         keras.utils.set_random_seed(seed)
-        return _score(build().encoder, images, fit, held_out)
+        return score(build().encoder, images, fit, held_out)
     recipe = Recipe(num_epochs=NUM_EPOCHS, batch_size=BATCH_SIZE, seed=seed)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
@@ -126,7 +131,7 @@ def _measure(name, seed, fit, held_out):
         return_dict=True,
     )
     return {
-        **_score(model.encoder, images, fit, held_out),
+        **score(model.encoder, images, fit, held_out),
         "processor_seconds": round(seconds),
         "held_out": {k: round(v, 4) for k, v in unseen.items()},
     }
@@ -137,7 +142,8 @@ def _grey(images):
     return np.round(images @ np.float32([0.299, 0.587, 0.114]))[..., None].astype("uint8")
 
 
-def _score(encoder, images, fit, held_out):
+def score(encoder, images, fit, held_out) -> dict:
+    """Accuracy of a linear probe on an encoder's features, and its regularization."""
     features = [extract_features(encoder, x) for x in images]
     return _probe(*features, fit.labels, held_out.labels)
 

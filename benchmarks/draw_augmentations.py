@@ -14,6 +14,7 @@ from cpc_keras.augmentations import (
     HistogramEqualization,
     RandomAffine,
     RandomApply,
+    RandomBlur,
     RandomChannelDrop,
     RandomChoice,
     RandomColorJitter,
@@ -21,9 +22,11 @@ from cpc_keras.augmentations import (
     RandomEnhance,
     RandomGrayscale,
     RandomPosterize,
+    RandomResizedCrop,
     RandomShift,
     RandomSubcrop,
     RandomToneCurve,
+    image_augmentation,
     patch_augmentation,
 )
 
@@ -41,6 +44,8 @@ def layers(side: int) -> dict[str, keras.layers.Layer]:
         "RandomSubcrop(60/64, constant)": RandomSubcrop(
             side * 60 // 64, fill_mode="constant", seed=0
         ),
+        "RandomResizedCrop()": RandomResizedCrop(seed=0),
+        "RandomBlur()": RandomBlur(seed=0),
         "RandomChannelDrop()": RandomChannelDrop(seed=0),
         "RandomGrayscale(0.5)": RandomGrayscale(0.5, seed=0),
         "RandomAffine(30)": RandomAffine(30, seed=0),
@@ -61,6 +66,7 @@ def layers(side: int) -> dict[str, keras.layers.Layer]:
             f'patch_augmentation("{name}")': patch_augmentation(name, (side, side, 3), seed=0)
             for name in ("default", "cpc_v1", "cpc_v2")
         },
+        'image_augmentation("simclr")': image_augmentation("simclr", (side, side, 3), seed=0),
     }
 
 

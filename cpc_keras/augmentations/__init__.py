@@ -5,6 +5,7 @@ from cpc_keras.augmentations.image_augmentation import IMAGE_AUGMENTATIONS, imag
 from cpc_keras.augmentations.patch_augmentation import PATCH_AUGMENTATIONS, patch_augmentation
 from cpc_keras.augmentations.random_affine import RandomAffine
 from cpc_keras.augmentations.random_apply import RandomApply
+from cpc_keras.augmentations.random_blur import RandomBlur
 from cpc_keras.augmentations.random_channel_drop import RandomChannelDrop
 from cpc_keras.augmentations.random_choice import RandomChoice
 from cpc_keras.augmentations.random_color_jitter import RandomColorJitter
@@ -13,6 +14,7 @@ from cpc_keras.augmentations.random_enhance import RandomEnhance
 from cpc_keras.augmentations.random_grayscale import RandomGrayscale
 from cpc_keras.augmentations.random_image_layer import RandomImageLayer
 from cpc_keras.augmentations.random_posterize import RandomPosterize
+from cpc_keras.augmentations.random_resized_crop import RandomResizedCrop
 from cpc_keras.augmentations.random_shift import RandomShift
 from cpc_keras.augmentations.random_subcrop import RandomSubcrop
 from cpc_keras.augmentations.random_tone_curve import RandomToneCurve
@@ -23,6 +25,7 @@ __all__ = [
     "HistogramEqualization",
     "RandomAffine",
     "RandomApply",
+    "RandomBlur",
     "RandomChannelDrop",
     "RandomChoice",
     "RandomColorJitter",
@@ -31,6 +34,7 @@ __all__ = [
     "RandomGrayscale",
     "RandomImageLayer",
     "RandomPosterize",
+    "RandomResizedCrop",
     "RandomShift",
     "RandomSubcrop",
     "RandomToneCurve",

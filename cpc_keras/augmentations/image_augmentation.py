@@ -1,14 +1,23 @@
 """Image augmentations by name."""
 
+import itertools
+
 import keras
 from keras import layers
 
+from cpc_keras.augmentations.random_apply import RandomApply
+from cpc_keras.augmentations.random_blur import RandomBlur
+from cpc_keras.augmentations.random_color_jitter import RandomColorJitter
+from cpc_keras.augmentations.random_grayscale import RandomGrayscale
+from cpc_keras.augmentations.random_resized_crop import RandomResizedCrop
 from cpc_keras.augmentations.random_shift import RandomShift
 
-IMAGE_AUGMENTATIONS = ("none", "digits", "photos")
+IMAGE_AUGMENTATIONS = ("none", "digits", "photos", "simclr", "simclr_small")
 
 
-def image_augmentation(name: str, image_shape: tuple[int, int, int]) -> keras.Sequential | None:
+def image_augmentation(
+    name: str, image_shape: tuple[int, int, int], *, seed: int | None = None
+) -> keras.Sequential | None:
     """Return a stack of random layers that keeps the class of an image.
 
     | name | what it does |
@@ -16,10 +25,18 @@ def image_augmentation(name: str, image_shape: tuple[int, int, int]) -> keras.Se
     | `"none"` | nothing |
     | `"digits"` | rotation by up to 15 degrees, zoom and shift by up to a tenth; dark borders |
     | `"photos"` | horizontal flip, shift by up to an eighth of the side |
+    | `"simclr"` | crop of 8 to 100 % of the area, flip, colour jitter, greyscale, blur |
+    | `"simclr_small"` | the same without blur and with half the jitter |
+
+    The last two are SimCLR's for ImageNet and for CIFAR-10 (Chen et al. 2020, arXiv:2002.05709,
+    appendices A and B.9): jitter with probability 0.8 (brightness, contrast and saturation 0.8, hue
+    0.2, times the strength 1 or 0.5), greyscale 0.2, blur 0.5. Images of one channel leave out what
+    concerns colour.
 
     Args:
         name: one of the above.
         image_shape: `(height, width, channels)`.
+        seed: integer, from which each layer gets another; `None`: unforeseeable.
 
     Returns:
         Layer that acts in training only, or `None` for "none".
@@ -33,16 +50,44 @@ def image_augmentation(name: str, image_shape: tuple[int, int, int]) -> keras.Se
     """
     if name == "none":
         return None
+    # Each its own seed: from the same one, what a layer draws would follow from another's draw.
+    seeds = itertools.repeat(None) if seed is None else itertools.count(seed)
     if name == "digits":
         stack = [
-            layers.RandomRotation(15 / 360, fill_mode="constant"),
-            layers.RandomZoom(0.1, 0.1, fill_mode="constant"),
-            layers.RandomTranslation(0.1, 0.1, fill_mode="constant"),
+            layers.RandomRotation(15 / 360, fill_mode="constant", seed=next(seeds)),
+            layers.RandomZoom(0.1, 0.1, fill_mode="constant", seed=next(seeds)),
+            layers.RandomTranslation(0.1, 0.1, fill_mode="constant", seed=next(seeds)),
         ]
     elif name == "photos":
-        stack = [layers.RandomFlip("horizontal"), RandomShift(max(1, min(image_shape[:2]) // 8))]
+        stack = [
+            layers.RandomFlip("horizontal", seed=next(seeds)),
+            RandomShift(max(1, min(image_shape[:2]) // 8), seed=next(seeds)),
+        ]
+    elif name in ("simclr", "simclr_small"):
+        stack = _simclr(image_shape[-1], seeds, small=name == "simclr_small")
     else:
         raise ValueError(
             f"The image augmentation must be one of {IMAGE_AUGMENTATIONS}. Received: {name!r}."
         )
     return keras.Sequential([keras.Input(image_shape), *stack], name=f"augment_{name}")
+
+
+def _simclr(channels, seeds, *, small):
+    strength = 0.5 if small else 1.0
+    jitter = RandomColorJitter(
+        0.8 * strength,
+        contrast=0.8 * strength,
+        saturation=0.8 * strength,
+        hue=0.2 * strength,
+        seed=next(seeds),
+    )
+    stack = [
+        RandomResizedCrop((0.08, 1.0), seed=next(seeds)),
+        layers.RandomFlip("horizontal", seed=next(seeds)),
+        RandomApply(jitter, 0.8, seed=next(seeds)),
+    ]
+    if channels > 1:
+        stack.append(RandomGrayscale(0.2, seed=next(seeds)))
+    if not small:
+        stack.append(RandomApply(RandomBlur(seed=next(seeds)), 0.5, seed=next(seeds)))
+    return stack

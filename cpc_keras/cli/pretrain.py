@@ -11,7 +11,7 @@ from cpc_keras.cli.options import Numbers, data_options, load
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
 from cpc_keras.methods import METHODS
-from cpc_keras.training import RECIPES, Recipe
+from cpc_keras.training import RECIPES, STRATEGIES, Recipe, distribution_strategy
 from cpc_keras.training import pretrain as run_pretraining
 
 # Held-out images that are measured after each epoch; more would only cost time.
@@ -47,8 +47,16 @@ NUM_HELD_OUT = 256
     is_flag=True,
     help="Read a folder's images as they are needed: more may be there than fit into memory.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="auto",
+    help="Devices that share each batch: auto is mirrored where there are several GPUs.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
-def pretrain(data, image_size, channels, out, recipe, seed, stream, tensorboard, **options):
+def pretrain(
+    data, image_size, channels, out, recipe, seed, stream, strategy, tensorboard, **options
+):
     """Pre-train an encoder on images without labels.
 
     Writes OUT/artifact, which tf.keras.models.load_model opens. The same command again resumes.
@@ -58,7 +66,13 @@ def pretrain(data, image_size, channels, out, recipe, seed, stream, tensorboard,
     splits = load(data, image_size, channels, in_memory=not stream)
     facts = {"data": data, "image_size": image_size, "channels": channels}
     artifact = pretrain_and_export(
-        splits, recipe, out, facts=facts, tensorboard=tensorboard, command=_command()
+        splits,
+        recipe,
+        out,
+        facts=facts,
+        tensorboard=tensorboard,
+        command=_command(),
+        strategy=distribution_strategy(strategy),
     )
     skipped = splits.train.skipped
     if skipped:
@@ -106,7 +120,7 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Mode
 
 
 def pretrain_and_export(
-    splits, recipe, run_directory, *, facts, command, tensorboard=False
+    splits, recipe, run_directory, *, facts, command, tensorboard=False, strategy=None
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once."""
     from cpc_keras.export import write_artifact
@@ -119,6 +133,7 @@ def pretrain_and_export(
         facts=facts,
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
         tensorboard=tensorboard,
+        strategy=strategy,
     )
     artifact = pathlib.Path(run_directory) / "artifact"
     if not artifact.exists():

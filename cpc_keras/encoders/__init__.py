@@ -7,6 +7,8 @@ from cpc_keras.encoders.mlp import mlp
 from cpc_keras.encoders.named_resnet import NAMED_RESNETS, named_resnet
 from cpc_keras.encoders.patch_encoder import PATCH_ENCODERS, patch_encoder
 from cpc_keras.encoders.resnet_v2 import resnet_v2
+from cpc_keras.encoders.shared_encoder import shared_encoder
+from cpc_keras.encoders.valid_cnn import valid_cnn
 
 __all__ = [
     "NAMED_RESNETS",
@@ -18,4 +20,6 @@ __all__ = [
     "named_resnet",
     "patch_encoder",
     "resnet_v2",
+    "shared_encoder",
+    "valid_cnn",
 ]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from cpc_keras.encoders.dense_map import dense_map
+from cpc_keras.encoders.shared_encoder import shared_encoder
 from cpc_keras.ops.extract_patches import extract_patches
 from cpc_keras.ops.grid_shape import grid_shape
-
-GLOBAL_POOLINGS = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
 
 
 def image_encoder(
@@ -22,6 +22,7 @@ def image_encoder(
     summarize: Callable | None = None,
     return_grid: bool = False,
     dense: bool = False,
+    encoding: str = "patches",
     name: str = "encoder",
 ) -> keras.Model:
     """Build the model from images to features that other projects load.
@@ -51,6 +52,8 @@ def image_encoder(
         dense: run the patch encoder over the whole image. The grid is then the map before its
             global pooling, and `pooling` alone says how it is pooled; `patch_size` and
             `patch_stride` play no part, and images need not give a whole grid of patches.
+        encoding: "patches", or "shared": the same codes in one pass, of patch encoders that allow
+            it (`shared_encoder`). Has no effect with `dense`.
         name: name of the model.
 
     Returns:
@@ -79,9 +82,13 @@ def image_encoder(
             "made for the grid of patches. Use dense=False or summarize=None."
         )
     if dense:
-        grid = _dense_map(patch_encoder, images)
+        grid = dense_map(patch_encoder, images)
     else:
-        codes = _codes_of_patches(patch_encoder, images, patch_size, patch_stride)
+        cut = {"patch_size": patch_size, "patch_stride": patch_stride}
+        if encoding == "shared":
+            codes = shared_encoder(patch_encoder, image_shape=image_shape, **cut)(images)
+        else:
+            codes = _codes_of_patches(patch_encoder, images, **cut)
         grid = codes if summarize is None else summarize(codes)
     features = pool_codes(grid, pooling)
     # Features leave in float32 whatever the encoder computed in.
@@ -97,60 +104,6 @@ def _codes_of_patches(patch_encoder, images, patch_size, patch_stride):
     patches = keras.ops.reshape(patches, (-1, patch_size, patch_size, image_shape[-1]))
     codes = patch_encoder(patches)
     return keras.ops.reshape(codes, (-1, rows, columns, codes.shape[-1]))
-
-
-def _dense_map(patch_encoder, images):
-    """The map that the patch encoder's global pooling would pool, of whole images."""
-    last = _last_operation(patch_encoder)
-    if not isinstance(last, GLOBAL_POOLINGS) or last.keepdims:
-        names = " or ".join(pooling.__name__ for pooling in GLOBAL_POOLINGS)
-        raise ValueError(
-            f"dense=True needs a functional patch encoder that ends in {names}, to run it over the "
-            f"whole image up to there. Received: {patch_encoder.name!r}, which ends in "
-            f"{last.name!r} ({type(last).__name__}). Use dense=False or a convolutional encoder "
-            'such as "small".'
-        )
-    try:
-        return _without_pooling(patch_encoder, images)
-    except Exception as error:
-        raise ValueError(
-            f"dense=True: the patch encoder {patch_encoder.name!r} does not run over images of "
-            f"shape {tuple(images.shape[1:])}, as convolutions and other layers for maps of any "
-            f"size do. Use dense=False. The cause: {error}"
-        ) from error
-
-
-def _last_operation(model):
-    while isinstance(model, (keras.Function, keras.Sequential)):
-        model = (model.layers if isinstance(model, keras.Sequential) else model.operations)[-1]
-    return model
-
-
-def _without_pooling(model, inputs, *, pooling_ends_it=True):
-    """Call a model's layers on other inputs, all but the global pooling that ends it."""
-    is_sequential = isinstance(model, keras.Sequential)
-    last = (model.layers if is_sequential else model.operations)[-1]
-
-    def call(operation, x, *args, **kwargs):
-        ends_here = pooling_ends_it and operation is last
-        if isinstance(operation, (keras.Function, keras.Sequential)):
-            # Functional models take inputs of their own shape alone: a new one, of the same layers.
-            inner = keras.tree.map_structure(
-                lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype), x
-            )
-            outputs = _without_pooling(operation, inner, pooling_ends_it=ends_here)
-            return keras.Model(inner, outputs, name=operation.name)(x, *args, **kwargs)
-        return x if ends_here else operation(x, *args, **kwargs)
-
-    if is_sequential:
-        for layer in model.layers:
-            inputs = call(layer, inputs)
-        return inputs
-    # Some models hold their one input in a list, others do not.
-    inputs = keras.tree.pack_sequence_as(model.input, keras.tree.flatten(inputs))
-    return keras.models.clone_model(
-        model, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
-    ).output
 
 
 def pool_codes(codes, pooling: str):

@@ -7,18 +7,23 @@ import keras
 from cpc_keras.encoders.mlp import mlp
 from cpc_keras.encoders.named_resnet import NAMED_RESNETS, named_resnet
 from cpc_keras.encoders.resnet_v2 import resnet_v2
+from cpc_keras.encoders.valid_cnn import valid_cnn
 from cpc_keras.layers.refuse_batch_normalization import refuse_batch_normalization
 
 PATCH_ENCODERS = {
     "mlp": mlp,
     "tiny": functools.partial(resnet_v2, widths=(16, 32, 64), blocks=(1, 1, 1)),
     "small": functools.partial(resnet_v2, widths=(32, 64, 128), blocks=(1, 1, 1)),
+    "valid": valid_cnn,
     **{name: functools.partial(named_resnet, name) for name in NAMED_RESNETS},
 }
 
 
 def patch_encoder(
-    encoder: str | keras.Model, *, patch_shape: tuple[int, int, int], normalization: str = "group"
+    encoder: str | keras.Model,
+    *,
+    patch_shape: tuple[int, int, int],
+    normalization: str | None = None,
 ) -> keras.Model:
     """Return the patch encoder that a name stands for, or check the one that was given.
 
@@ -42,7 +47,8 @@ def patch_encoder(
             `[batch, *patch_shape]`, pixels in [0, 255], to codes `[batch, d]` or maps
             `[batch, h, w, d]`, which are averaged.
         patch_shape: `(height, width, channels)` of a patch.
-        normalization: for the named encoders: "group", "layer" or "none".
+        normalization: for the named encoders: "group" (not of "valid"), "layer" or "none". By
+            default "layer" for "mlp" and "valid", "group" for the others.
 
     Returns:
         `keras.Model` from patches to codes `[batch, d]`.
@@ -61,7 +67,8 @@ def patch_encoder(
                 f"patch_encoder must be one of {sorted(PATCH_ENCODERS)} or a keras.Model. "
                 f"Received: {encoder!r}."
             )
-        return PATCH_ENCODERS[encoder](patch_shape, normalization=normalization)
+        chosen = {} if normalization is None else {"normalization": normalization}
+        return PATCH_ENCODERS[encoder](patch_shape, **chosen)
     if not isinstance(encoder, keras.Model):
         raise ValueError(
             "patch_encoder must be a name or a keras.Model from patches to codes. "

@@ -256,9 +256,9 @@ def _noise(variable, rng):
 def _without_augmentation(model):
     """The network with the same layers, but those before and after the cut into patches."""
     chain = model.network.layers
-    cut = next(i for i, x in enumerate(chain) if isinstance(x, PatchGrid))
-    encoder = next(i for i, x in enumerate(chain) if x is model.patch_encoder)
-    augmentation = [*chain[1:cut], *chain[cut + 1 : encoder]]
+    encoder = model.patch_encoder if model.shared_encoder is None else model.shared_encoder
+    end = next(i for i, x in enumerate(chain) if x is encoder)
+    augmentation = [x for x in chain[1:end] if not isinstance(x, PatchGrid)]
     if not augmentation:
         return model.network
 

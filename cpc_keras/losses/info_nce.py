@@ -1,10 +1,14 @@
 """InfoNCE between a grid of predictions and a grid of targets."""
 
+from typing import NamedTuple
+
 import keras
 from keras import ops
 
+from cpc_keras.ops.gather_replicas import gather_replicas
 from cpc_keras.ops.info_nce import Contrast, info_nce
 from cpc_keras.ops.l2_normalize import l2_normalize
+from cpc_keras.ops.num_replicas import num_replicas
 from cpc_keras.ops.rotate_grid import rotate_grid
 from cpc_keras.ops.streamed_info_nce import streamed_info_nce
 from cpc_keras.ops.take_rows import take_rows
@@ -54,6 +58,9 @@ class InfoNCE(keras.losses.Loss):
     one that is a prediction's own positive is left out for it (N is then one less). N never
     exceeds `B * H * W`.
 
+    In a replica of a `tf.distribute` strategy the batch is that of all replicas: their targets are
+    gathered, and N does not depend on how the batch is cut. Predictions are scored where they are.
+
     `ln N - loss` is a lower bound of the mutual information only where the candidates are
     independent draws and the images were held out; elsewhere it is a useful meter.
 
@@ -69,7 +76,12 @@ class InfoNCE(keras.losses.Loss):
             step; the expected loss is that of all. Default, and where there are fewer: all. It
             saves scores (64 images, 7 x 7 grid, 256 of 2,240, one thread: "all" 10 ms in place of
             124, "sampled" 6 of 18, "same_row" 10 of 16), save for "same_position", whose groups
-            are as quick to score whole (8 in place of 6).
+            are as quick to score whole (8 in place of 6). Each replica draws its share of them,
+            rounded up.
+        gather_candidates: whether candidates come from all replicas. With `False` each tells its
+            own targets apart and N is that of its part of the batch: the task is easier and the
+            bound of the mutual information lower, but nothing is sent between devices for it. With
+            `True` that is `batch * H * W * dim` numbers a step, and as many gradients.
         seed: integer or `keras.random.SeedGenerator` for the draws.
         name: name of the loss.
 
@@ -102,6 +114,7 @@ class InfoNCE(keras.losses.Loss):
         candidates: str = "all",
         num_negatives: int | None = None,
         num_anchors: int | None = None,
+        gather_candidates: bool = True,
         seed=None,
         name: str = "info_nce",
     ):
@@ -123,6 +136,7 @@ class InfoNCE(keras.losses.Loss):
         self.candidates = candidates
         self.num_negatives = num_negatives
         self.num_anchors = num_anchors
+        self.gather_candidates = bool(gather_candidates)
         is_generator = isinstance(seed, keras.random.SeedGenerator)
         self.seed = seed.get_config()["seed"] if is_generator else seed
         self.seed_generator = None
@@ -141,7 +155,7 @@ class InfoNCE(keras.losses.Loss):
         drawn (where all are drawn: of all), and one more than N of the others.
 
         Args:
-            batch: number of images.
+            batch: number of images, of all replicas unless `gather_candidates=False`.
             rows: H, rows of targets, in the frame in which predictions point down.
             columns: W, columns of targets in that frame.
             offset: rows ahead, below `rows`. N is the same for all of them, since the targets of
@@ -181,22 +195,31 @@ class InfoNCE(keras.losses.Loss):
                 "InfoNCE takes targets [batch, H, W, dim] and predictions [batch, h, W, dim], or "
                 f"[batch, dim] for both. Received: {targets.shape} and {predictions.shape}."
             )
-        offset = self._check(targets.shape, predictions.shape)
-        targets, predictions = self._prepared(targets), self._prepared(predictions)
+        return self._contrast(self._gather(targets), predictions)
+
+    def _gather(self, targets):
+        gathered = gather_replicas(targets) if self.gather_candidates else (targets, 0)
+        return _Targets(targets, *gathered)
+
+    def _contrast(self, targets, predictions):
+        offset = self._check(targets.all.shape, predictions.shape)
+        own, everything = self._prepared(targets.own), self._prepared(targets.all)
+        predictions = self._prepared(predictions)
         score = getattr(self, f"_{self.candidates}")
-        positives = take_rows(targets, offset, targets.shape[1])
+        positives = take_rows(own, offset, own.shape[1])
         if self.candidates in GROUPED and self.num_anchors is None:
-            return score(targets, predictions, positives)
-        index = _positions(targets, predictions)
+            candidates = take_rows(everything, offset, own.shape[1])
+            return score(predictions, positives, candidates, targets.first)
+        index = _positions(own, predictions, targets.first)
         predictions, positives = _flat(predictions), _flat(positives)
         if self.num_anchors is not None:
-            anchors = self._draw(self.num_anchors, ops.shape(index)[0])
+            anchors = self._draw_anchors(ops.shape(index)[0])
             index, predictions, positives = (
                 ops.take(x, anchors, axis=0) for x in (index, predictions, positives)
             )
             if self.candidates in GROUPED:
                 score = self._anchors_of_groups
-        return score(targets, predictions, positives, index)
+        return score(everything, predictions, positives, index)
 
     def _check(self, targets, predictions):
         """The offset of predictions of a shape to targets of a shape."""
@@ -239,31 +262,41 @@ class InfoNCE(keras.losses.Loss):
         """
         if self.candidates in STREAMED:
             return self._stream(targets, predictions, with_gradient)
-        turned = {direction: rotate_grid(targets, direction) for direction, _ in predictions}
-        found = {key: self.contrast(turned[key[0]], x) for key, x in predictions.items()}
+        targets = self._gather(targets)
+        turned = {
+            direction: _Targets(
+                rotate_grid(targets.own, direction),
+                rotate_grid(targets.all, direction),
+                targets.first,
+            )
+            for direction, _ in predictions
+        }
+        found = {key: self._contrast(turned[key[0]], x) for key, x in predictions.items()}
         return sum(ops.mean(term.loss) for term in found.values()) / len(found), found
 
     def _stream(self, targets, predictions, with_gradient):
-        batch, rows, columns = ops.shape(targets)[0], *targets.shape[1:3]
+        targets = self._gather(targets)
+        batch, rows, columns = ops.shape(targets.own)[0], *targets.own.shape[1:3]
         # Which target is where as the grid turns; `group` targets of each image.
         group = rows * columns
         places = ops.reshape(ops.arange(group), (1, rows, columns))
-        images = group * ops.arange(batch)[:, None]
+        images = group * (targets.first + ops.arange(batch)[:, None])
         vectors, positives, sizes = [], [], []
         for (direction, _), x in predictions.items():
             place = rotate_grid(places, direction)
-            offset = self._check((targets.shape[0], *place.shape[1:], targets.shape[3]), x.shape)
+            shape = (targets.all.shape[0], *place.shape[1:], targets.all.shape[3])
+            offset = self._check(shape, x.shape)
             own = ops.reshape(images + ops.reshape(place[:, offset:], (1, -1)), (-1,))
             x = _flat(self._prepared(x))
             if self.num_anchors is not None:
-                anchors = self._draw(self.num_anchors, ops.shape(own)[0])
+                anchors = self._draw_anchors(ops.shape(own)[0])
                 own, x = ops.take(own, anchors), ops.take(x, anchors, axis=0)
             vectors.append(x)
             positives.append(own)
             sizes.append(ops.shape(own)[0])
         loss, found = streamed_info_nce(
             ops.concatenate(vectors),
-            _flat(self._prepared(targets)),
+            _flat(self._prepared(targets.all)),
             ops.concatenate(positives),
             # Every term weighs as much, however many predictions it has.
             ops.concatenate([ops.ones((n,)) / ops.cast(n * len(sizes), "float32") for n in sizes]),
@@ -277,23 +310,25 @@ class InfoNCE(keras.losses.Loss):
             start += size
         return loss, terms
 
-    def _same_position(self, targets, predictions, positives):
-        predictions, positives = (ops.transpose(x, (1, 2, 0, 3)) for x in (predictions, positives))
-        return self._one_to_one(predictions, positives, "hwpd,hwcd->hwpc")
-
-    def _same_row(self, targets, predictions, positives):
-        batch, _, columns, dim = ops.shape(predictions)
-        predictions, positives = (
-            ops.reshape(ops.transpose(x, (1, 0, 2, 3)), (-1, batch * columns, dim))
-            for x in (predictions, positives)
+    def _same_position(self, predictions, positives, candidates, first):
+        predictions, positives, candidates = (
+            ops.transpose(x, (1, 2, 0, 3)) for x in (predictions, positives, candidates)
         )
-        return self._one_to_one(predictions, positives, "hpd,hcd->hpc")
+        return self._in_groups(predictions, positives, candidates, first, "hwpd,hwcd->hwpc")
 
-    def _one_to_one(self, predictions, positives, equation):
-        # Predictions and candidates of one group belong together in order: the diagonal is true.
-        logits = self.scale * ops.einsum(equation, predictions, positives)
-        rounding = self._rounding(predictions, positives)
-        return info_nce(logits, ops.arange(ops.shape(logits)[-1]), rounding=rounding)
+    def _same_row(self, predictions, positives, candidates, first):
+        columns, dim = predictions.shape[2:]
+        predictions, positives, candidates = (
+            ops.reshape(ops.transpose(x, (1, 0, 2, 3)), (x.shape[1], -1, dim))
+            for x in (predictions, positives, candidates)
+        )
+        return self._in_groups(predictions, positives, candidates, first * columns, "hpd,hcd->hpc")
+
+    def _in_groups(self, predictions, positives, candidates, first, equation):
+        # Predictions and candidates of one group belong together in order.
+        logits = self.scale * ops.einsum(equation, predictions, candidates)
+        own = first + ops.arange(ops.shape(logits)[-2])
+        return info_nce(logits, own, rounding=self._rounding(predictions, positives))
 
     def _anchors_of_groups(self, targets, predictions, positives, index):
         # Scores are gathered, not targets: dim times less to move.
@@ -334,6 +369,9 @@ class InfoNCE(keras.losses.Loss):
             rounding=self._rounding(predictions, positives),
         )
 
+    def _draw_anchors(self, total):
+        return self._draw(-(-self.num_anchors // num_replicas()), total)
+
     def _draw(self, count, total):
         """`count` of the numbers below `total`, or all of them, none twice."""
         return keras.random.shuffle(ops.arange(total), seed=self.seed_generator)[:count]
@@ -357,6 +395,7 @@ class InfoNCE(keras.losses.Loss):
             "candidates": self.candidates,
             "num_negatives": self.num_negatives,
             "num_anchors": self.num_anchors,
+            "gather_candidates": self.gather_candidates,
             "seed": self.seed,
         }
 
@@ -378,9 +417,17 @@ def _flat(grid):
     return ops.reshape(grid, (-1, grid.shape[-1]))
 
 
-def _positions(targets, predictions):
+class _Targets(NamedTuple):
+    """Targets `[batch, H, W, dim]` of this replica and of all, and where its own begin there."""
+
+    own: object
+    all: object
+    first: object
+
+
+def _positions(targets, predictions, first_image):
     """Index of each prediction's target among all targets of the batch, `[batch * h * W]`."""
     _, rows, columns, _ = targets.shape
     first = (rows - predictions.shape[1]) * columns
-    image = ops.arange(ops.shape(targets)[0])[:, None] * (rows * columns)
+    image = (first_image + ops.arange(ops.shape(targets)[0])[:, None]) * (rows * columns)
     return ops.reshape(image + ops.arange(first, rows * columns)[None], (-1,))

@@ -3,9 +3,16 @@
 from cpc_keras.methods.cpc_pair import cpc_pair
 from cpc_keras.methods.cpc_v1 import cpc_v1
 from cpc_keras.methods.cpc_v2 import cpc_v2
+from cpc_keras.methods.simclr import simclr
 from cpc_keras.models import CPCModel
 
 # By the name under which recipes and the command line know them.
-METHODS = {"cpc": CPCModel, "cpc_v1": cpc_v1, "cpc_v2": cpc_v2, "cpc_pair": cpc_pair}
+METHODS = {
+    "cpc": CPCModel,
+    "cpc_v1": cpc_v1,
+    "cpc_v2": cpc_v2,
+    "cpc_pair": cpc_pair,
+    "simclr": simclr,
+}
 
-__all__ = ["METHODS", "cpc_pair", "cpc_v1", "cpc_v2"]
+__all__ = ["METHODS", "cpc_pair", "cpc_v1", "cpc_v2", "simclr"]

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from cpc_keras.augmentations import patch_augmentation as named_patch_augmentation
-from cpc_keras.encoders import image_encoder
+from cpc_keras.encoders import image_encoder, shared_encoder
 from cpc_keras.encoders import patch_encoder as checked_patch_encoder
 from cpc_keras.layers import OffsetPrediction, PatchGrid
 from cpc_keras.layers import context_network as checked_context_network
@@ -21,6 +21,7 @@ from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.ops import DIRECTIONS, grid_shape, in_chunks, rotate_grid, take_rows
 
+ENCODINGS = ("patches", "shared")
 FEATURES = ("codes", "contexts")
 
 # How a prediction is compared with a code, as arguments of `InfoNCE`; see `CPCModel`.
@@ -80,12 +81,19 @@ class CPCModel(PretrainingModel):
         num_negatives: with `candidates="sampled"`: how many.
         num_anchors: score so many predictions of each direction and offset, drawn anew each step;
             by default all.
+        gather_candidates: whether candidates come from all replicas of a `tf.distribute` strategy,
+            so that the loss does not depend on how the batch is cut; see `InfoNCE`.
         context_network: "masked" (CPC v2), "gated_pixel_cnn" (CPC v1's kind), "row_gru", or a
             layer; see `layers.context_network`.
         context_blocks: residual blocks of a named context network. CPC v2: 5.
         context_filters: channels inside them. CPC v2: 256.
         shared_context: whether all directions share one context network. The papers do not say.
-        normalization: of the named encoders: "group" (one group), "layer" or "none".
+        normalization: of the named encoders: "group" (one group), "layer" or "none"; by default the
+            encoder's own, see `encoders.patch_encoder`.
+        encoding: "patches", each patch for itself, or "shared": the same codes, of a patch encoder
+            without padding ("valid"), in one pass over the image, in which no pixel is encoded
+            twice. It gives up what is done to patches one by one: `patch_augmentation` must be
+            `None`, and `image_augmentation` takes its place.
         features: what `encoder` pools: "codes" (each patch alone, as the papers do on images) or
             "contexts" (the context network's output of all directions, side by side; they see
             beyond the patch and are, with four directions, four times as long).
@@ -144,11 +152,13 @@ class CPCModel(PretrainingModel):
         candidates: str = "all",
         num_negatives: int | None = None,
         num_anchors: int | None = None,
+        gather_candidates: bool = True,
         context_network: str | keras.layers.Layer = "masked",
         context_blocks: int | None = None,
         context_filters: int | None = None,
         shared_context: bool = True,
-        normalization: str = "group",
+        normalization: str | None = None,
+        encoding: str = "patches",
         features: str = "codes",
         pooling: str = "mean",
         patch_augmentation: str | keras.layers.Layer | None = "default",
@@ -181,11 +191,13 @@ class CPCModel(PretrainingModel):
             "candidates": candidates,
             "num_negatives": num_negatives,
             "num_anchors": num_anchors,
+            "gather_candidates": gather_candidates,
             "context_network": context_network,
             "context_blocks": context_blocks,
             "context_filters": context_filters,
             "shared_context": shared_context,
             "normalization": normalization,
+            "encoding": encoding,
             "features": features,
             "pooling": pooling,
             "patch_augmentation": patch_augmentation,
@@ -201,6 +213,9 @@ class CPCModel(PretrainingModel):
             patch_shape=(patch_size, patch_size, self.image_shape[-1]),
             normalization=normalization,
         )
+        if encoding not in ENCODINGS:
+            raise ValueError(f"encoding must be one of {ENCODINGS}. Received: {encoding!r}.")
+        self.shared_encoder = self._share_encoder() if encoding == "shared" else None
         if features not in FEATURES:
             raise ValueError(f"features must be one of {FEATURES}. Received: {features!r}.")
         if score not in SCORES:
@@ -214,6 +229,7 @@ class CPCModel(PretrainingModel):
             candidates=candidates,
             num_negatives=num_negatives,
             num_anchors=num_anchors,
+            gather_candidates=gather_candidates,
             seed=seed,
         )
         # Keras tracks generators of layers, not of losses; untracked, JAX would draw the same.
@@ -231,6 +247,21 @@ class CPCModel(PretrainingModel):
         )
         self.averages = {name: keras.metrics.Mean(name=name) for name in self._average_names()}
         self.built = True
+
+    def _share_encoder(self):
+        config = self._config
+        if config["patch_augmentation"] is not None:
+            raise ValueError(
+                'encoding="shared" encodes images, and there are no patches to augment. Received: '
+                f"patch_augmentation={config['patch_augmentation']!r}. Pass None, and an "
+                "image_augmentation, such as augmentations.image_augmentation(...)."
+            )
+        return shared_encoder(
+            self.patch_encoder,
+            image_shape=self.image_shape,
+            patch_size=config["patch_size"],
+            patch_stride=config["patch_stride"],
+        )
 
     def _build_contexts(self, dim):
         config = self._config
@@ -284,6 +315,9 @@ class CPCModel(PretrainingModel):
                     f"{self.image_shape}. Received one that makes it {tuple(x.shape[1:])}: resize "
                     "or crop the data instead."
                 )
+            if self.shared_encoder is not None:
+                patches.append(x)
+                return self.shared_encoder(x)
             x = patch_grid(x)
             # Patches go into the batch axis: each is augmented and encoded alone.
             x = ops.reshape(x, (-1, *x.shape[3:]))
@@ -371,6 +405,7 @@ class CPCModel(PretrainingModel):
             pooling=pooling or self._config["pooling"],
             summarize=self._context_features if self._config["features"] == "contexts" else None,
             dense=dense,
+            encoding=self._config["encoding"],
             return_grid=return_grid,
         )
 
@@ -415,7 +450,7 @@ class CPCModel(PretrainingModel):
         patches = self.to_patches(images, training=True)
         patches = patches if isinstance(patches, list) else [patches]
         # All copies of an image's patches side by side, so that a chunk has whole images.
-        per_image = self.grid[0] * self.grid[1]
+        per_image = 1 if self.shared_encoder is not None else self.grid[0] * self.grid[1]
         patches = [ops.reshape(x, (-1, per_image, *x.shape[1:])) for x in patches]
         patches = ops.stack(patches, axis=1)
         names = sorted(self.to_predictions.output)
@@ -476,7 +511,8 @@ class CPCModel(PretrainingModel):
         return self._share_of_replica(loss)
 
     def _hits_among(self, candidates, targets, predictions):
-        likewise = {k: getattr(self.info_nce, k) for k in ("scale", "similarity")}
+        shared = ("scale", "similarity", "gather_candidates")
+        likewise = {k: getattr(self.info_nce, k) for k in shared}
         predictions = ops.stop_gradient(predictions)
         contrast = InfoNCE(**likewise, candidates=candidates).contrast(targets, predictions)
         return ops.mean(contrast.correct)

@@ -176,7 +176,9 @@ def _cpc(model, batch_size):
     codes = keras.Input((rows, columns, code))
     turned = model.heads(codes, codes)
     parts = {
-        "patch encoder": (model.patch_encoder, copies * rows * columns),
+        "patch encoder": (model.patch_encoder, copies * rows * columns)
+        if model.shared_encoder is None
+        else (model.shared_encoder, copies),
         "context networks, predictions, targets": (keras.Model(codes, turned), 1),
     }
     return facts, scores, parts
@@ -184,12 +186,15 @@ def _cpc(model, batch_size):
 
 def _pair(model, batch_size):
     dim = model.network.output["targets"].shape[-1]
-    scores = {"pair": Scores(batch_size, model.info_nce.num_candidates(batch_size, 1, 1), dim)}
+    if model.get_config()["symmetric"]:
+        scores = {"pair": Scores(2 * batch_size, model.info_nce.num_candidates(batch_size), dim)}
+    else:
+        scores = {"pair": Scores(batch_size, model.info_nce.num_candidates(batch_size, 1, 1), dim)}
     facts = {
         "images": "x".join(map(str, model.image_shape)),
         "pairs": type(model.views).__name__,
         "features": f"{model.encoder.output_shape[-1]} numbers",
-        "candidates": f"{model.info_nce.candidates!r}",
+        "candidates": f"{model.get_config()['candidates']!r}",
     }
     parts = {"encoder, both halves": (model.encoder, 2)}
     if model.head is not None:
@@ -204,7 +209,8 @@ def _activation_numbers(model, parts, batch_size):
     kept = min(chunk_size, batch_size) * of_image
     if chunk_size < batch_size:
         # What is put together of all chunks: predictions and targets, and the patches they are of.
-        of_copy = math.prod(model.grid) * math.prod(model.to_patches.outputs[0].shape[1:])
+        of_copy = math.prod(model.to_patches.outputs[0].shape[1:])
+        of_copy *= 1 if model.shared_encoder is not None else math.prod(model.grid)
         patches = of_copy * len(model.to_patches.outputs)
         outputs = sum(math.prod(x.shape[1:]) for x in model.to_predictions.outputs)
         kept += batch_size * (patches + outputs)

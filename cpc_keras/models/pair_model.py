@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from cpc_keras.encoders import patch_encoder as checked_encoder
-from cpc_keras.losses import InfoNCE
+from cpc_keras.losses import InfoNCE, NTXent
 from cpc_keras.models.check_arguments import checked_image_shape
 from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
@@ -21,8 +21,8 @@ class PairModel(PretrainingModel):
     by `P(i) = softmax_i <z(y_i), z(x)>` (McAllester and Stratos 2018, arXiv:1811.04251, section 4;
     van den Oord et al. 2018, arXiv:1807.03748, with W the identity and c the code of x). `views`
     says what a pair is: `views.TwoViews`, two augmentations of an image, or `views.FramePair`, two
-    frames of a clip. With cosine scores, a `head` and strong augmentation it is SimCLR's form (Chen
-    et al. 2020, arXiv:2002.05709), apart from its symmetric loss.
+    frames of a clip. With `symmetric=True`, a `head` and strong augmentation it is SimCLR (Chen et
+    al. 2020, arXiv:2002.05709; `methods.simclr`).
 
     `fit` and `evaluate` take images `[batch, height, width, channels]`, or clips
     `[batch, time, height, width, channels]` where the views are frames, in [0, 255], as an array or
@@ -35,7 +35,7 @@ class PairModel(PretrainingModel):
         encoder: functional `keras.Model`, images to features, of stock layers alone.
         views: the layer that makes pairs.
         head: the layer behind the encoder, or `None`.
-        info_nce: the `InfoNCE` loss.
+        info_nce: the loss, `InfoNCE` or, with `symmetric=True`, `NTXent`.
         image_shape: `(height, width, channels)`.
 
     Args:
@@ -47,11 +47,17 @@ class PairModel(PretrainingModel):
         normalization: of the named encoders: "group", "layer" or "none".
         head: layer from codes to the vectors that are compared, in training alone; by default
             codes are compared themselves.
-        similarity: "dot" (McAllester) or "cosine".
+        symmetric: ask both halves for each other, and among the other images' halves of both kinds
+            (`NTXent`), where otherwise the second half is asked for among second halves. Goes with
+            cosines and all candidates.
+        similarity: "dot" (McAllester) or "cosine". Default: "cosine" if `symmetric`, otherwise
+            "dot".
         scale: factor on the similarities, the inverse of a temperature. Default: 1 for "dot", 10
             for "cosine".
         candidates: "all" partners of the batch, N the number of images; or "sampled".
         num_negatives: with `candidates="sampled"`: how many, N - 1.
+        gather_candidates: whether candidates come from all replicas of a `tf.distribute` strategy,
+            so that the loss does not depend on how the batch is cut; see `InfoNCE`.
         seed: integer, for sampled candidates.
 
     Raises:
@@ -76,10 +82,12 @@ class PairModel(PretrainingModel):
         encoder: str | keras.Model = "small",
         normalization: str = "group",
         head: keras.layers.Layer | None = None,
-        similarity: str = "dot",
+        symmetric: bool = False,
+        similarity: str | None = None,
         scale: float | None = None,
         candidates: str = "all",
         num_negatives: int | None = None,
+        gather_candidates: bool = True,
         seed: int | None = None,
         **kwargs,
     ):
@@ -95,29 +103,42 @@ class PairModel(PretrainingModel):
                 f"candidates of pairs must be one of {PAIR_CANDIDATES}; the others tell grid "
                 f"positions apart. Received: {candidates!r}."
             )
+        if similarity is None:
+            similarity = "cosine" if symmetric else "dot"
+        if symmetric and (similarity, candidates) != ("cosine", "all"):
+            raise ValueError(
+                'symmetric=True goes with similarity="cosine" and candidates="all". Received: '
+                f"similarity={similarity!r}, candidates={candidates!r}."
+            )
         self._config = {
             "image_shape": self.image_shape,
             "views": views,
             "encoder": encoder,
             "normalization": normalization,
             "head": head,
+            "symmetric": symmetric,
             "similarity": similarity,
             "scale": scale,
             "candidates": candidates,
             "num_negatives": num_negatives,
+            "gather_candidates": gather_candidates,
             "seed": seed,
         }
-        if scale is None and similarity == "dot":
-            scale = 1.0
-        self.info_nce = InfoNCE(
-            scale,
-            similarity=similarity,
-            candidates=candidates,
-            num_negatives=num_negatives,
-            seed=seed,
-        )
-        # Keras tracks generators of layers, not of losses; untracked, JAX would draw the same.
-        self.loss_seed_generator = self.info_nce.seed_generator
+        if scale is None:
+            scale = 1.0 if similarity == "dot" else 10.0
+        if symmetric:
+            self.info_nce = NTXent(1.0 / scale, gather_candidates=gather_candidates)
+        else:
+            self.info_nce = InfoNCE(
+                scale,
+                similarity=similarity,
+                candidates=candidates,
+                num_negatives=num_negatives,
+                gather_candidates=gather_candidates,
+                seed=seed,
+            )
+            # Keras tracks generators of layers, not of losses; untracked, JAX would draw the same.
+            self.loss_seed_generator = self.info_nce.seed_generator
         self.views, self.head = views, head
         self.encoder = self._build_encoder(encoder, normalization)
         self.network = self._build_network()

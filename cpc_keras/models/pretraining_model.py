@@ -4,6 +4,8 @@ import os
 
 import keras
 
+from cpc_keras.ops import num_replicas
+
 
 class PretrainingModel(keras.Model):
     """A model that learns from images without labels and gives an encoder.
@@ -100,11 +102,7 @@ class PretrainingModel(keras.Model):
     @staticmethod
     def _share_of_replica(loss):
         """A replica's share of the mean over all: Keras adds up what replicas give."""
-        if keras.backend.backend() != "tensorflow":
-            return loss
-        import tensorflow as tf
-
-        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+        return loss / num_replicas()
 
     def _check_data(self, data, batch_size):
         """Refuse data that cannot be trained on, before Keras does something with it."""

@@ -1,11 +1,13 @@
 """Pure tensor functions: no state, no layers, any Keras backend."""
 
 from cpc_keras.ops.extract_patches import extract_patches
+from cpc_keras.ops.gather_replicas import gather_replicas
 from cpc_keras.ops.grid_shape import grid_shape
 from cpc_keras.ops.in_chunks import in_chunks
 from cpc_keras.ops.info_nce import info_nce
 from cpc_keras.ops.l2_normalize import l2_normalize
 from cpc_keras.ops.luminance import luminance
+from cpc_keras.ops.num_replicas import num_replicas
 from cpc_keras.ops.rotate_grid import DIRECTIONS, rotate_grid
 from cpc_keras.ops.sample_bilinear import sample_bilinear
 from cpc_keras.ops.scan import scan
@@ -16,11 +18,13 @@ from cpc_keras.ops.take_rows import take_rows
 __all__ = [
     "DIRECTIONS",
     "extract_patches",
+    "gather_replicas",
     "grid_shape",
     "in_chunks",
     "info_nce",
     "l2_normalize",
     "luminance",
+    "num_replicas",
     "rotate_grid",
     "sample_bilinear",
     "scan",

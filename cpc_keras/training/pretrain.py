@@ -17,6 +17,8 @@ from cpc_keras.training.callbacks import (
     TrainingProgress,
 )
 from cpc_keras.training.checkpoints import newest_checkpoint
+from cpc_keras.training.distribution_strategy import scope_of
+from cpc_keras.training.lars import LARS
 from cpc_keras.training.recipe import Recipe
 from cpc_keras.training.stop_at_nan import StopAtNaN
 
@@ -30,6 +32,7 @@ def pretrain(
     facts: dict | None = None,
     held_out_images: np.ndarray | None = None,
     tensorboard: bool = False,
+    strategy=None,
 ) -> keras.Model:
     """Train without labels, resumably: the same call goes on where the last one stopped.
 
@@ -45,13 +48,17 @@ def pretrain(
             settings is refused.
         held_out_images: measured after each epoch, logged as `val_...`; nothing is chosen by them.
         tensorboard: write TensorBoard logs into `logs/`.
+        strategy: a `tf.distribute.Strategy`, such as `MirroredStrategy()`, whose replicas share
+            each batch; see `training.distribution_strategy`. The settings of a run do not tell of
+            it: where nothing is drawn at random, one that was begun on one device goes on with two
+            as if nothing had happened.
 
     Returns:
         The trained, compiled model.
 
     Raises:
         FileExistsError: the directory belongs to a run with other settings, or is no run.
-        ValueError: fewer images than a batch.
+        ValueError: fewer images than a batch, or a batch that replicas cannot share evenly.
         FloatingPointError: a loss that is not finite; checkpoints of earlier epochs stay.
     """
     run_directory = pathlib.Path(run_directory)
@@ -61,18 +68,26 @@ def pretrain(
             f"{len(images)} images do not fill one batch of {recipe.batch_size}. Use more images "
             "or a smaller batch size."
         )
+    num_replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+    if recipe.batch_size % num_replicas:
+        raise ValueError(
+            f"A batch of {recipe.batch_size} images cannot be shared evenly by {num_replicas} "
+            f"replicas. Use a batch size that is a multiple of {num_replicas}."
+        )
     _claim(run_directory, {**dataclasses.asdict(recipe), **(facts or {})})
     found = newest_checkpoint(run_directory / "checkpoints")
     if found:
         path, first_epoch = found
-        model = keras.saving.load_model(path)
+        with scope_of(strategy):
+            model = keras.saving.load_model(path)
         if first_epoch:
             print(f"Going on after epoch {first_epoch} of {recipe.num_epochs} ({path}).")
     else:
         first_epoch = 0
         keras.utils.set_random_seed(recipe.seed)
-        model = build_model()
-        _compile(model, recipe, num_steps)
+        with scope_of(strategy):
+            model = build_model()
+            _compile(model, recipe, num_steps)
     if first_epoch >= recipe.num_epochs:
         # The last checkpoint holds the weights beside their average, as training needs them.
         model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -115,7 +130,7 @@ def _compile(model, recipe, num_steps):
 
 
 def _optimizer(recipe, total):
-    optimizers = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam}
+    optimizers = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam, "lars": LARS}
     if recipe.optimizer not in optimizers:
         raise ValueError(
             f"The optimizer of a recipe must be one of {tuple(optimizers)}. Received: "
@@ -123,7 +138,7 @@ def _optimizer(recipe, total):
         )
     rate = recipe.learning_rate
     if recipe.schedule == "cosine":
-        warm_up = max(1, total // 20)
+        warm_up = max(1, int(total * recipe.warmup))
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
         )
@@ -152,7 +167,8 @@ def _claim(run_directory, config):
     # Through YAML and back, so that tuples and lists compare equal.
     text = yaml.safe_dump(_plain(config), sort_keys=False)
     if path.exists():
-        before = yaml.safe_load(path.read_text())
+        # Settings that came later than the run had their defaults.
+        before = {**_plain(dataclasses.asdict(Recipe())), **yaml.safe_load(path.read_text())}
         now = yaml.safe_load(text)
         if before != now:
             different = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))

@@ -12,12 +12,12 @@ class Recipe:
         model: arguments of the method other than the shape of images.
         num_epochs: passes over the images.
         batch_size: images a step.
-        optimizer: "adamw" or "adam".
-        optimizer_options: further arguments of that Keras optimizer, for example
+        optimizer: "adamw", "adam" or "lars" (`training.LARS`).
+        optimizer_options: further arguments of that optimizer, for example
             `{"weight_decay": 1e-4}`.
         learning_rate: the peak.
-        schedule: "cosine" (linear warm-up over a twentieth of the steps, then cosine to zero) or
-            "constant".
+        schedule: "cosine" (linear warm-up, then cosine to zero) or "constant".
+        warmup: share of the steps over which the cosine schedule's rate rises.
         image_size: side that images are resized to where the caller names none.
         channels: 1 or 3: convert images where the caller does not say.
         crop_size: side of what the model sees of an image, a random part in training, the centre of
@@ -36,6 +36,7 @@ class Recipe:
     optimizer_options: dict = dataclasses.field(default_factory=lambda: {"weight_decay": 1e-4})
     learning_rate: float = 1e-3
     schedule: str = "cosine"
+    warmup: float = 0.05
     image_size: int | None = None
     channels: int | None = None
     crop_size: int | None = None
@@ -98,5 +99,18 @@ RECIPES = {
         channels=3,
         crop_size=260,
         flip=True,
+    ),
+    # SimCLR (arXiv:2002.05709, section 2.1): rate 0.3 times batch size over 256. Crops are drawn
+    # from squares of 224 pixels, where the paper draws them from the images as they are.
+    "simclr_imagenet": Recipe(
+        method="simclr",
+        num_epochs=100,
+        batch_size=4096,
+        optimizer="lars",
+        optimizer_options={"weight_decay": 1e-6},
+        learning_rate=4.8,
+        warmup=0.1,
+        image_size=224,
+        channels=3,
     ),
 }

@@ -13,6 +13,7 @@ from cpc_keras.augmentations import (
     HistogramEqualization,
     RandomAffine,
     RandomApply,
+    RandomBlur,
     RandomChannelDrop,
     RandomChoice,
     RandomColorJitter,
@@ -21,6 +22,7 @@ from cpc_keras.augmentations import (
     RandomGrayscale,
     RandomImageLayer,
     RandomPosterize,
+    RandomResizedCrop,
     RandomShift,
     RandomSubcrop,
     RandomToneCurve,
@@ -60,6 +62,7 @@ LAYERS = {
         20, shear=(0.3, 0.1), translation=0.2, fill_mode="constant", fill_value=9.0, seed=seed
     ),
     "RandomApply": chance,
+    "RandomBlur": lambda seed: RandomBlur((0.5, 1.5), kernel_size=5, seed=seed),
     "RandomChannelDrop": lambda seed: RandomChannelDrop(0.7, seed=seed),
     "RandomChoice": choice,
     "RandomColorJitter": lambda seed: RandomColorJitter(
@@ -72,6 +75,9 @@ LAYERS = {
     "RandomGrayscale": lambda seed: RandomGrayscale(0.4, seed=seed),
     "RandomImageLayer": lambda seed: RandomFlash(seed=seed),
     "RandomPosterize": lambda seed: RandomPosterize((2, 7), seed=seed),
+    "RandomResizedCrop": lambda seed: RandomResizedCrop(
+        (0.2, 0.9), aspect_ratio=(0.5, 1.5), seed=seed
+    ),
     "RandomShift": lambda seed: RandomShift(2, seed=seed),
     "RandomSubcrop": lambda seed: RandomSubcrop(6, fill_mode="constant", fill_value=9.0, seed=seed),
     "RandomToneCurve": lambda seed: RandomToneCurve(

@@ -17,12 +17,14 @@ from scipy.interpolate import BSpline
 from cpc_keras.augmentations import (
     HistogramEqualization,
     RandomAffine,
+    RandomBlur,
     RandomChannelDrop,
     RandomColorJitter,
     RandomElastic,
     RandomEnhance,
     RandomGrayscale,
     RandomPosterize,
+    RandomResizedCrop,
     RandomShift,
     RandomSubcrop,
     RandomToneCurve,
@@ -112,6 +114,77 @@ def test_a_translation_is_a_share_of_the_side():
     np.testing.assert_allclose(maps[..., :2], np.tile(np.eye(2), (300, 1, 1)), atol=2e-3)
     assert_even(maps[:, 0, 2], -0.2 * 25, 0.2 * 25)
     assert_even(maps[:, 1, 2], -0.3 * 21, 0.3 * 21)
+
+
+def test_a_resized_crop_reads_a_part_of_the_drawn_area_and_ratio_anywhere_in_the_image():
+    layer = RandomResizedCrop((0.2, 0.6), aspect_ratio=(0.8, 1.25), seed=5)
+    read = where_read(layer, 400)
+    maps = affine_maps(read)
+    np.testing.assert_allclose(maps[:, 0, 1], 0, atol=2e-3)
+    np.testing.assert_allclose(maps[:, 1, 0], 0, atol=2e-3)
+    # A pixel of the result is so many pixels of the image: the part's share of each side.
+    across, down = maps[:, 0, 0], maps[:, 1, 1]
+    assert_even(across * down, 0.2, 0.6)
+    assert_even(np.log(across / down), math.log(0.8), math.log(1.25))
+    # Where the part's centre lies, as a share of the room that there is for it.
+    for shift, share, side in ((maps[:, 0, 2], across, 25), (maps[:, 1, 2], down, 21)):
+        assert_even(shift / (side * (1 - share)), -0.5, 0.5)
+
+
+def test_a_crop_of_all_of_an_image_is_the_image():
+    images = photos(3)
+    layer = RandomResizedCrop((1.0, 1.0), aspect_ratio=(1.0, 1.0), seed=0)
+    np.testing.assert_allclose(run(layer, images), images, atol=1e-3)
+    # A side that would exceed the image's is the image's.
+    wide = RandomResizedCrop((1.0, 1.0), aspect_ratio=(4.0, 4.0), seed=0)
+    maps = affine_maps(where_read(wide, 5))
+    np.testing.assert_allclose(maps[:, 0, 0], 1, atol=2e-3)
+    np.testing.assert_allclose(maps[:, 1, 1], 0.5, atol=2e-3)
+
+
+@pytest.mark.parametrize("kernel_size", [3, 7, None])
+def test_a_blur_is_a_gaussian_mean_of_the_neighbours(kernel_size):
+    images = photos(40, height=42, width=30)
+    layer = RandomBlur((0.3, 3.0), kernel_size=kernel_size, seed=1)
+    found = run(layer, images)
+    reach = (kernel_size or 5) // 2  # a tenth of 42 rows: 2 to both sides
+
+    def blurred(image, sigma):
+        weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+        weights /= weights.sum()
+        padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+        result = np.zeros_like(image)
+        for dy in range(2 * reach + 1):
+            for dx in range(2 * reach + 1):
+                part = padded[dy : dy + image.shape[0], dx : dx + image.shape[1]]
+                result += weights[dy] * weights[dx] * part
+        return result
+
+    sigmas = []
+    for image, result in zip(images, found, strict=True):
+        tried = np.linspace(0.25, 3.1, 115)
+        errors = [np.abs(blurred(image, sigma) - result).max() for sigma in tried]
+        assert min(errors) < 2.0
+        sigmas.append(tried[int(np.argmin(errors))])
+    assert min(sigmas) < 0.8 and max(sigmas) > 2.2 and len(set(sigmas)) > 20
+    # At a known width exactly.
+    exact = run(RandomBlur((1.2, 1.2), kernel_size=kernel_size, seed=1), images[:2])
+    np.testing.assert_allclose(exact, [blurred(x, 1.2) for x in images[:2]], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: RandomResizedCrop((0.0, 1.0)), "area must be .*Received: \\(0.0, 1.0\\)"),
+        (lambda: RandomResizedCrop((0.5, 1.5)), "area must be"),
+        (lambda: RandomResizedCrop(aspect_ratio=(2, 1)), "aspect_ratio must be .*\\(2, 1\\)"),
+        (lambda: RandomBlur((0.0, 1.0)), "sigma must be"),
+        (lambda: RandomBlur(kernel_size=4), "kernel_size must be odd. Received: 4"),
+    ],
+)
+def test_crops_and_blurs_that_cannot_be_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
 
 
 def test_all_of_an_affine_map_is_a_rotation_of_a_shear_and_a_translation():

@@ -34,11 +34,34 @@ def test_outputs_and_gradients_are_keras_s(size, sides, use_bias):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, (1, 3), (4, 2)])
+@pytest.mark.parametrize("sides", [(4, 3), (7, 9)])
+@pytest.mark.parametrize("is_strided", [False, True])
+def test_without_padding_too(size, sides, is_strided):
+    arguments = {"kernel_size": size, "strides": size if is_strided else 1}
+    plain, fast = (keras.layers.Conv2D(4, **arguments) for _ in range(2))
+    images = tf.random.stateless_normal((6, *sides, 3), (0, 1))
+    plain(images), fast(images)
+    fast.set_weights(plain.get_weights())
+    fast_gradients(fast)
+    assert fast.convolution_op != plain.convolution_op
+    expected, found = (outputs_and_gradients(layer, images) for layer in (plain, fast))
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_sides_may_be_unknown():
+    layer = fast_gradients(keras.layers.Conv2D(4, 2, strides=2))
+    model = keras.Sequential([keras.Input((None, None, 3)), layer])
+    for sides in ((5, 4), (6, 7)):
+        assert model(np.zeros((1, *sides, 3))).shape == (1, sides[0] // 2, sides[1] // 2, 4)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         {"strides": 2, "padding": "same"},
-        {"padding": "valid"},
+        {"strides": 2, "padding": "valid"},
         {"dilation_rate": 2, "padding": "same"},
         {"groups": 2, "padding": "same"},
         {"kernel_size": 2, "padding": "same"},

@@ -12,6 +12,7 @@ import pytest
 from keras import layers, ops
 
 from cpc_keras import CPCModel, MaskedContext, check_leakage
+from cpc_keras.encoders import valid_cnn
 from cpc_keras.models import cpc_model
 from cpc_keras.ops import DIRECTIONS, rotate_grid
 
@@ -285,6 +286,26 @@ def test_an_overlap_that_was_agreed_to_is_reported_and_is_no_leak():
     assert {f.offset for f in result.overlaps} == {1}
     assert len(result.overlaps) == len(result.maps["left", 1])
     assert "were agreed to (allow_overlap=True)" in str(result)
+
+
+def test_codes_that_patches_share_are_looked_into_as_well():
+    def shared(**arguments):
+        return CPCModel(
+            (24, 28, 1),
+            patch_encoder=valid_cnn((8, 8, 1), width=8),
+            encoding="shared",
+            patch_augmentation=None,
+            image_augmentation=keras.layers.RandomFlip("horizontal"),
+            context_blocks=1,
+            context_filters=8,
+            directions=("right",),
+            **arguments,
+        )
+
+    assert check_leakage(shared(offsets=(2, 3)), positions=[(0, 1), (3, 2)]).ok
+    result = check_leakage(shared(offsets=(1,), allow_overlap=True), positions=[(2, 3)])
+    # Four of eight columns of pixels.
+    assert result.ok and {f.num_pixels for f in result.overlaps} == {4 * 8}
 
 
 def test_an_overlap_that_was_agreed_to_hides_no_other_leak(monkeypatch):

@@ -206,6 +206,7 @@ def test_every_argument_survives_the_config():
         "candidates": "sampled",
         "num_negatives": 7,
         "num_anchors": 4,
+        "gather_candidates": False,
         "seed": 11,
         "name": "other",
     }

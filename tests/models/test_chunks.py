@@ -83,7 +83,18 @@ import keras, numpy as np
 from cpc_keras import CPCModel
 
 batch, chunk = (int(x) or None for x in sys.argv[1:])
-model = CPCModel((32, 32, 3), patch_encoder="small", chunk_size=chunk)
+# Small, for time, in everything that is not what is measured: of each patch, an encoder's maps.
+model = CPCModel(
+    (32, 32, 3),
+    patch_encoder="tiny",
+    offsets=(2,),
+    target_dim=32,
+    num_anchors=256,
+    context_blocks=1,
+    context_filters=32,
+    chunk_size=chunk,
+    seed=0,
+)
 model.compile(optimizer="adam")
 images = np.zeros((batch, 32, 32, 3), "uint8")
 # Not getrusage: its peak begins at that of the process that started this one.
@@ -111,8 +122,8 @@ def peak(batch, chunk):
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads Linux's /proc")
 def test_a_large_batch_takes_the_memory_of_a_chunk_and_of_its_codes():
     of_chunk, _ = peak(64, None)
-    of_batch, codes = peak(512, 64)
+    of_batch, codes = peak(1024, 64)
     # Codes and patches, and about as much again for gradients and on their way.
     assert of_batch < 1.2 * of_chunk + 4 * codes
-    # Eight times the chunk would take eight times its memory.
+    # Sixteen times the chunk would take sixteen times its memory.
     assert of_batch < 4 * of_chunk

@@ -1,0 +1,61 @@
+"""simclr: what the paper fixes; a small form trains."""
+
+import keras
+import numpy as np
+import pytest
+
+from cpc_keras.losses import NTXent
+from cpc_keras.methods import simclr
+from cpc_keras.models import describe
+
+
+def some_images(count=8, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, channels), "uint8")
+
+
+@pytest.mark.parametrize(("side", "temperature", "blurs"), [(32, 0.5, False), (96, 0.1, True)])
+def test_settings_follow_the_size_of_the_images(side, temperature, blurs):
+    model = simclr((side, side, 3), encoder="tiny", seed=0)
+    assert isinstance(model.info_nce, NTXent)
+    np.testing.assert_allclose(model.info_nce.temperature, temperature)
+    stack = model.views.augmentation.layers
+    assert any("RandomBlur" in str(x.get_config()) for x in stack) == blurs
+    # A hidden layer as long as the features, and 128 numbers to compare.
+    assert [x.output.shape[-1] for x in model.head.layers] == [64, 64, 128]
+    assert model.encoder.output_shape == (None, 64)
+    told = describe(model, batch_size=16).scores["pair"]
+    assert (told.num_predictions, told.num_candidates, told.dim) == (32, 31, 128)
+
+
+def test_the_default_encoder_is_resnet_50():
+    model = simclr((32, 32, 3))
+    assert model.encoder.output_shape == (None, 2048)
+    assert 23_400_000 < model.encoder.count_params() < 23_600_000
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_it_learns_a_batch_by_heart_and_comes_back_from_a_file(channels, tmp_path):
+    model = simclr((32, 32, channels), encoder="tiny", seed=0)
+    model.compile(optimizer=keras.optimizers.Adam(3e-3))
+    history = model.fit(some_images(8, channels), epochs=60, verbose=0).history["loss"]
+    np.testing.assert_allclose(history[0], np.log(15), atol=0.6)
+    assert np.mean(history[-10:]) < 0.75 * history[0]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = some_images(3, channels)
+    np.testing.assert_allclose(
+        loaded.encoder.predict(images, verbose=0), model.encoder.predict(images, verbose=0)
+    )
+    assert isinstance(loaded.info_nce, NTXent) and loaded.get_config()["symmetric"] is True
+
+
+def test_the_model_s_loss_is_nt_xent_of_its_two_halves():
+    model = simclr((32, 32, 3), encoder="tiny", seed=0)
+    outputs = model(some_images())
+    expected = NTXent(0.5)(outputs["targets"], outputs["predictions"])
+    np.testing.assert_allclose(model.compute_loss(y_pred=outputs), expected, rtol=1e-5)
+
+
+def test_asking_both_ways_goes_with_cosines_and_all_candidates():
+    with pytest.raises(ValueError, match=r"symmetric=True goes with .*candidates='sampled'"):
+        simclr((32, 32, 3), encoder="tiny", candidates="sampled", num_negatives=3)
