@@ -11,6 +11,7 @@ from cpc_keras.version import __version__
 
 COMMANDS = {
     "demo": "Pre-train on MNIST-5k, export, and measure what it is worth.",
+    "data": "Look at images before they are used: what is there, unreadable, or there twice.",
     "pretrain": "Pre-train an encoder on images without labels.",
     "describe": "Tell what a model is and what a step of its training costs.",
     "evaluate": "Measure what pre-trained encoders are worth with few labels.",

@@ -6,7 +6,11 @@ import pathlib
 import click
 import keras
 
-from cpc_keras.augmentations import IMAGE_AUGMENTATIONS, image_augmentation
+from cpc_keras.augmentations import (
+    IMAGE_AUGMENTATIONS,
+    PATCH_AUGMENTATIONS,
+    image_augmentation,
+)
 from cpc_keras.cli.options import Numbers, data_options, load
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
@@ -35,6 +39,9 @@ NUM_HELD_OUT = 256
 @click.option("--num-negatives", type=click.IntRange(1), help='With "sampled" candidates.')
 @click.option("--features", type=click.Choice(["codes", "contexts"]), help="[default: recipe]")
 @click.option("--pooling", help='"mean", "max" or a coarse grid such as "3x3".  [default: recipe]')
+@click.option(
+    "--patch-augmentation", type=click.Choice(PATCH_AUGMENTATIONS), help="[default: recipe]"
+)
 @click.option("--image-augmentation", type=click.Choice(IMAGE_AUGMENTATIONS), help="In training.")
 @click.option(
     "--independent-targets/--shared-targets",

@@ -3,6 +3,7 @@
 Importing this package imports neither TensorFlow nor Pillow; the functions do when they are called.
 """
 
+from cpc_keras.data.find_duplicates import find_duplicates
 from cpc_keras.data.hold_out import hold_out
 from cpc_keras.data.image_batches import image_batches
 from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
@@ -13,6 +14,7 @@ __all__ = [
     "ImageData",
     "SkippedFile",
     "Splits",
+    "find_duplicates",
     "hold_out",
     "image_batches",
     "label_subset",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def folder(tmp_path_factory):
 
 
 PRETRAIN = ["--epochs", "2", "--batch-size", "8", "--patch-encoder", "tiny", "--patch-size", "4"]
-PRETRAIN += ["--patch-stride", "4", "--offsets", "1,2"]
+PRETRAIN += ["--patch-stride", "4", "--offsets", "1,2", "--patch-augmentation", "light"]
 
 
 def run(capsys, *arguments):
@@ -99,6 +100,29 @@ def test_a_streamed_run_trains_the_same_and_lists_what_it_could_not_read(folder,
     )
     assert status == 0 and "1 files could not be read" in printed
     assert "broken.png" in (tmp_path / "broken" / "skipped.csv").read_text()
+
+
+def test_data_check_tells_what_is_there_unreadable_and_there_twice(folder, tmp_path, capsys):
+    copied = tmp_path / "photos"
+    shutil.copytree(folder, copied)
+    shutil.copy(copied / "train" / "left" / "3.png", copied / "test" / "left" / "copy.png")
+    shutil.copy(copied / "train" / "right" / "5.png", copied / "train" / "right" / "again.png")
+    listed = tmp_path / "skipped.csv"
+    command = ("data", "check", "--data", copied, "--skipped", listed)
+    status, printed, error = run(capsys, *command)
+    assert status == 0, error
+    for text in (
+        "train: 33 images of 20x20x1",
+        "2 classes: left (16), right (17)",
+        "1 are copies of others: train/right/again.png = train/right/5.png",
+        "test: 17 images",
+        "also training images: 1: test/left/copy.png = train/left/3.png",
+        "cannot be read: 1",
+    ):
+        assert text in printed
+    assert "broken.png" in printed and "broken.png" in listed.read_text()
+    assert run(capsys, *command)[0] == 1  # what is there is not written over
+    assert "test: none" in run(capsys, "data", "check", "--data", copied / "train" / "left")[1]
 
 
 def test_evaluate_prints_a_table_and_writes_results_and_report(pretrained, folder, capsys):

@@ -1,0 +1,79 @@
+"""`cpc-keras data`."""
+
+import csv
+import pathlib
+
+import click
+import numpy as np
+
+from cpc_keras.cli.options import data_options, load
+from cpc_keras.data import find_duplicates
+
+# Lines of a list; the rest is counted.
+SHOWN = 10
+
+
+@click.group()
+def data():
+    """Look at images before they are used."""
+
+
+@data.command(context_settings={"show_default": True})
+@data_options
+@click.option("--test-fraction", type=float, help="Split off, where there are no test images.")
+@click.option(
+    "--skipped", type=click.Path(path_type=pathlib.Path), help="CSV file for what was skipped."
+)
+def check(data, image_size, channels, test_fraction, skipped):
+    """Tell what images are there, what would be skipped, and what is there twice.
+
+    Nothing is changed. Counts images and classes of each split, lists files that cannot be read,
+    and finds test images that are also training images.
+    """
+    splits = load(data, image_size, channels, test_fraction=test_fraction)
+    parts = {"train": splits.train, "test": splits.test}
+    unread = []
+    for name, part in parts.items():
+        if part is None:
+            click.echo(f"{name}: none (--test-fraction 0.2 splits a fifth off)")
+            continue
+        click.echo(f"{name}: {len(part)} images of {'x'.join(map(str, part.image_shape))}")
+        click.echo(f"  {_classes(part)}")
+        copies = find_duplicates(part.images)
+        if len(copies):
+            click.echo(f"  {len(copies)} are copies of others: {_pairs(copies, part, part)}")
+        unread += part.skipped
+    if splits.test is not None:
+        copies = find_duplicates(splits.test.images, splits.train.images)
+        click.echo(
+            f"test images that are also training images: {len(copies)}"
+            + (f": {_pairs(copies, splits.test, splits.train)}" if len(copies) else "")
+        )
+    click.echo(f"files that cannot be read: {len(unread)}")
+    for file in unread[:SHOWN]:
+        click.echo(f"  {file.path}: {file.reason}")
+    if len(unread) > SHOWN:
+        click.echo(f"  and {len(unread) - SHOWN} more (--skipped FILE.csv lists all)")
+    if skipped is not None:
+        with open(skipped, "x", newline="") as target:
+            csv.writer(target).writerows([("path", "reason"), *unread])
+        click.echo(f"Written: {skipped}")
+
+
+def _classes(part):
+    if part.labels is None:
+        return "no labels"
+    labels, counts = np.unique(part.labels, return_counts=True)
+    names = [part.class_names[i] if part.class_names else str(i) for i in labels]
+    told = [f"{name} ({count})" for name, count in zip(names, counts, strict=True)]
+    more = f", and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+    return f"{len(told)} classes: {', '.join(told[:SHOWN])}{more}"
+
+
+def _pairs(pairs, part, other):
+    told = [f"{_name(part, a)} = {_name(other, b)}" for a, b in pairs[:3].tolist()]
+    return ", ".join(told) + (", ..." if len(pairs) > 3 else "")
+
+
+def _name(part, position):
+    return part.names[position] if part.names else f"number {position}"
