@@ -36,6 +36,8 @@ TEST = [
     *DEMO,
     *TFDS,
 ]
+# benchmarks/peers.py, and a test that runs the core on Keras's PyTorch backend.
+BENCHMARKS = ["torch>=2.13,<2.14"]
 DEV = ["pre-commit>=3.7,<5", *TEST]
 
 
@@ -80,7 +82,13 @@ setup(
     keywords="contrastive predictive coding, self-supervised learning, keras, tensorflow, images",
     python_requires=">=3.11,<3.14",
     install_requires=INSTALL,
-    extras_require={"demo": DEMO, "tfds": TFDS, "test": TEST, "dev": DEV},
+    extras_require={
+        "demo": DEMO,
+        "tfds": TFDS,
+        "test": TEST,
+        "benchmarks": BENCHMARKS,
+        "dev": DEV,
+    },
     packages=find_packages(include=["cpc_keras", "cpc_keras.*"]) + presets,
     package_dir={"cpc_keras.saved_models": "saved_models"} if presets else {},
     package_data={

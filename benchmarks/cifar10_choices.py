@@ -36,6 +36,8 @@ SMALL = {
     "patch_stride": 4,
     "context_blocks": 2,
     "context_filters": 64,
+    # The base of the comparison, not `CPCModel`'s default, which follows from it.
+    "patch_augmentation": "light",
     # For time: the expected loss is that of all predictions.
     "num_anchors": 512,
 }
@@ -46,18 +48,16 @@ REGULARIZATIONS = (1.0, 30.0)
 
 # Name: method, its options, whether images are grey. What each is compared with stands in PAIRS.
 CANDIDATES = {
-    "default": (CPCModel, {}, False),
-    "CPC v1, grey": (cpc_v1, {"offsets": (2, 3, 4)}, True),
-    "CPC v2": (cpc_v2, {"offsets": (2, 3, 4)}, False),
+    "base": (CPCModel, {}, False),
+    "CPC v1, grey": (cpc_v1, {"offsets": (2, 3, 4), "patch_augmentation": "cpc_v1"}, True),
+    "CPC v2": (cpc_v2, {"offsets": (2, 3, 4), "patch_augmentation": "cpc_v2"}, False),
     "one direction": (CPCModel, {"directions": ("down",)}, False),
     "offsets 1 to 3, overlapping": (
         CPCModel,
         {"offsets": (1, 2, 3), "allow_overlap": True},
         False,
     ),
-    "candidates: other images": (CPCModel, {"candidates": "other_images"}, False),
     "candidates: same position": (CPCModel, {"candidates": "same_position"}, False),
-    "candidates: same row": (CPCModel, {"candidates": "same_row"}, False),
     "candidates: 256 sampled": (
         CPCModel,
         {"candidates": "sampled", "num_negatives": 256},
@@ -110,7 +110,7 @@ def _measure(name, seed, fit, held_out):
         return _probe(*pixels, fit.labels, held_out.labels)
     if name == "labels only":
         return _supervised(seed, fit, held_out)
-    method, options, grey = CANDIDATES.get(name, CANDIDATES["default"])
+    method, options, grey = CANDIDATES.get(name, CANDIDATES["base"])
     images = [_grey(x.images) if grey else x.images for x in (fit, held_out)]
 
     def build():
@@ -210,14 +210,14 @@ def _add(path, key, entry):
 
 
 def rows(found: dict) -> list[dict]:
-    """Summarise: mean and deviation of each candidate, and its paired difference to the default.
+    """Summarise: mean and deviation of each candidate, and its paired difference to the base.
 
     Args:
         found: what the results file holds.
 
     Returns:
         One dict a candidate: `name`, `mean`, `deviation` (over seeds, n - 1), `difference` (mean
-        over seeds of its accuracy minus the default's with that seed) and `error` (the standard
+        over seeds of its accuracy minus the base's with that seed) and `error` (the standard
         error of it), all but the first in percentage points; `None` where there is nothing to tell.
     """
     by_name = {}
@@ -228,7 +228,7 @@ def rows(found: dict) -> list[dict]:
         if name not in by_name:
             continue
         values = by_name[name]
-        paired = [v - by_name["default"][s] for s, v in values.items() if s in by_name["default"]]
+        paired = [v - by_name["base"][s] for s, v in values.items() if s in by_name["base"]]
         several = len(values) > 1
         told.append(
             {
@@ -236,9 +236,9 @@ def rows(found: dict) -> list[dict]:
                 "num_seeds": len(values),
                 "mean": float(np.mean(list(values.values()))),
                 "deviation": float(np.std(list(values.values()), ddof=1)) if several else None,
-                "difference": None if name == "default" else float(np.mean(paired)),
+                "difference": None if name == "base" else float(np.mean(paired)),
                 "error": float(np.std(paired, ddof=1) / np.sqrt(len(paired)))
-                if len(paired) > 1 and name != "default"
+                if len(paired) > 1 and name != "base"
                 else None,
             }
         )
@@ -248,7 +248,7 @@ def rows(found: dict) -> list[dict]:
 def report(found: dict) -> None:
     """Print the table of the docs in Markdown and draw its picture."""
     table = rows(found)
-    print("| | linear probe, % | difference to the default |")
+    print("| | linear probe, % | difference to the base |")
     print("|---|---|---|")
     for row in table:
         spread = "" if row["deviation"] is None else f" ± {row['deviation']:.1f}"
@@ -269,10 +269,10 @@ def _draw(table):
     figure, axis = plt.subplots(figsize=(8, 0.34 * len(table) + 1.2), layout="constrained")
     for position, row in enumerate(reversed(table)):
         baseline = row["name"] in BASELINES
-        color = "0.55" if baseline else "C1" if row["name"] == "default" else "C0"
+        color = "0.55" if baseline else "C1" if row["name"] == "base" else "C0"
         axis.errorbar(row["mean"], position, xerr=row["deviation"], fmt="o", color=color, capsize=3)
-    default = next(row for row in table if row["name"] == "default")
-    axis.axvline(default["mean"], color="C1", linewidth=0.8, zorder=0)
+    base = next(row for row in table if row["name"] == "base")
+    axis.axvline(base["mean"], color="C1", linewidth=0.8, zorder=0)
     axis.set_yticks(range(len(table)), [row["name"] for row in reversed(table)])
     axis.set_xlabel(
         "linear probe on mean-pooled features, accuracy in % (mean, deviation of seeds)"

@@ -64,7 +64,7 @@ def layers(side: int) -> dict[str, keras.layers.Layer]:
         "RandomChoice([posterize, rotate])": RandomChoice(choice, seed=0),
         **{
             f'patch_augmentation("{name}")': patch_augmentation(name, (side, side, 3), seed=0)
-            for name in ("default", "cpc_v1", "cpc_v2")
+            for name in ("light", "cpc_v1", "cpc_v2")
         },
         'image_augmentation("simclr")': image_augmentation("simclr", (side, side, 3), seed=0),
     }

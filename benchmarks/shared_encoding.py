@@ -33,7 +33,7 @@ BATCH_SIZE = 32
 SECONDS = 120.0
 
 SIDES = {
-    "patch by patch, patches augmented": {"encoding": "patches", "patch_augmentation": "default"},
+    "patch by patch, patches augmented": {"encoding": "patches", "patch_augmentation": "light"},
     "patch by patch, images augmented": {"encoding": "patches", "patch_augmentation": None},
     "shared, images augmented": {"encoding": "shared", "patch_augmentation": None},
 }
@@ -140,7 +140,7 @@ def learn(options: dict, seed: int, seconds: float, fit, held_out) -> dict:
     augmentation = None
     if options["patch_augmentation"] is None:
         # What the other side draws for each patch, drawn for each image.
-        augmentation = patch_augmentation("default", fit.image_shape, seed=seed)
+        augmentation = patch_augmentation("light", fit.image_shape, seed=seed)
     model = CPCModel(
         fit.image_shape,
         patch_encoder=valid_cnn((8, 8, 3), width=32),

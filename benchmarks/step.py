@@ -96,7 +96,13 @@ def build(**options) -> CPCModel:
     """The model of the fixed shape."""
     encoder = resnet_v2(PATCH, widths=(32, 64, 256), blocks=(1, 1, 1))
     model = CPCModel(
-        SHAPE, patch_encoder=encoder, context_blocks=3, context_filters=128, seed=0, **options
+        SHAPE,
+        patch_encoder=encoder,
+        context_blocks=3,
+        context_filters=128,
+        patch_augmentation="light",
+        seed=0,
+        **options,
     )
     model.compile(optimizer=keras.optimizers.AdamW(1e-3))
     return model

@@ -28,6 +28,7 @@ assert keras.backend.backend() == "jax"
 model = cpc_keras.CPCModel(
     (16, 20, 3),
     patch_encoder="tiny",
+    patch_augmentation="light",
     patch_size=4,
     patch_stride=2,
     offsets=(2,),

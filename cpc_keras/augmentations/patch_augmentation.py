@@ -19,7 +19,9 @@ from cpc_keras.augmentations.random_shift import RandomShift
 from cpc_keras.augmentations.random_subcrop import RandomSubcrop
 from cpc_keras.augmentations.random_tone_curve import RandomToneCurve
 
-PATCH_AUGMENTATIONS = ("none", "default", "cpc_v1", "cpc_v2")
+PATCH_AUGMENTATIONS = ("none", "light", "cpc_v1", "cpc_v2")
+# What saved models may still call them.
+OLDER_NAMES = {"default": "light"}
 
 
 def patch_augmentation(
@@ -30,7 +32,7 @@ def patch_augmentation(
     | name | what it does |
     |---|---|
     | `"none"` | nothing |
-    | `"default"` | shift by up to a sixteenth of the patch, colour dropping |
+    | `"light"` | shift by up to a sixteenth of the patch, colour dropping |
     | `"cpc_v1"` | a sub-crop of 60/64 of the side, padded back (van den Oord et al. 2018, \
 arXiv:1807.03748) |
     | `"cpc_v2"` | the steps below (Henaff et al. 2019, arXiv:1905.09272, later versions) |
@@ -70,6 +72,7 @@ arXiv:1807.03748) |
         >>> augment(np.zeros((49, 8, 8, 3)), training=True).shape
         TensorShape([49, 8, 8, 3])
     """
+    name = OLDER_NAMES.get(name, name)
     if name not in PATCH_AUGMENTATIONS:
         raise ValueError(
             f"The patch augmentation must be one of {PATCH_AUGMENTATIONS}. Received: {name!r}."
@@ -79,7 +82,7 @@ arXiv:1807.03748) |
     side, channels = min(patch_shape[:2]), patch_shape[-1]
     # Each its own seed: from the same one, what a layer draws would follow from another's draw.
     seeds = itertools.repeat(None) if seed is None else itertools.count(seed)
-    if name == "default":
+    if name == "light":
         stack = [RandomShift(max(1, side // 16), seed=next(seeds))]
         stack += [RandomChannelDrop(seed=next(seeds))] if channels > 1 else []
     elif name == "cpc_v1":

@@ -83,8 +83,12 @@ class RandomColorJitter(RandomImageLayer):
         turn = self.uniform(images, -self.hue, self.hue) * (2 * math.pi)
         contrast = self.uniform(images, 1 - self.contrast, 1 + self.contrast)
         if images.shape[-1] == 3:
-            color = ops.cos(turn) * TO_COLOR + ops.sin(turn) * QUARTER_TURN
-            matrix = (TO_GREY + saturation * color)[:, 0]  # [batch, 3, 3]
+            # Tensors: PyTorch's do not go with arrays.
+            to_grey, to_color, quarter_turn = map(
+                ops.convert_to_tensor, (TO_GREY, TO_COLOR, QUARTER_TURN)
+            )
+            color = ops.cos(turn) * to_color + ops.sin(turn) * quarter_turn
+            matrix = (to_grey + saturation * color)[:, 0]  # [batch, 3, 3]
             pixels = ops.reshape(images, (-1, images.shape[1] * images.shape[2], 3))
             pixels = ops.matmul(pixels, ops.transpose(matrix, (0, 2, 1)))
             images = ops.reshape(pixels, (-1, *images.shape[1:]))

@@ -92,7 +92,9 @@ class RandomToneCurve(RandomImageLayer):
         def uniform(shape):
             return keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
 
-        points = (2 * uniform((curves, 2)) - 1) * self.shift + np.array([0, 1], "float32")
+        points = (2 * uniform((curves, 2)) - 1) * self.shift + ops.convert_to_tensor(
+            [0, 1], "float32"
+        )
         for insertion in range(self.num_insertions):
             step = 0.5 ** (insertion + 1)
             low, high = self.slope[0] * step, self.slope[1] * step

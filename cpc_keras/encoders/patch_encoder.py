@@ -32,6 +32,7 @@ def patch_encoder(
     | `"mlp"` | 128 | 42 thousand | 0.1 million | |
     | `"tiny"` | 64 | 77 thousand | 1.6 million | |
     | `"small"` | 128 | 307 thousand | 6.1 million | |
+    | `"valid"` | 128 | 211 thousand | 4.9 million | |
     | `"resnet14"` | 1024 | 2.0 million | 40 million | 0.2 billion |
     | `"resnet18"` | 256 | 2.8 million | 53 million | 0.2 billion |
     | `"resnet50"` | 1024 | 8.5 million | 129 million | 0.5 billion |
@@ -40,7 +41,8 @@ def patch_encoder(
 
     The ResNets are three stages of `named_resnet`, which also builds four (`num_stages`) and tells
     which is whose; `"resnet170"` is another name of `"resnet161"`. `"mlp"`, `"tiny"` and `"small"`
-    are made for patches of 8 to 16 pixels.
+    are made for patches of 8 to 16 pixels; `"valid"` (`valid_cnn`), of 8, 16, 32, ..., can be
+    shared by overlapping patches.
 
     Args:
         encoder: a name of `PATCH_ENCODERS`, or any `keras.Model` from patches

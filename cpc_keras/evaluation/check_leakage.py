@@ -120,16 +120,15 @@ class _Layout:
     """Where the patches of predictions and targets lie, by direction and offset."""
 
     def __init__(self, model, positions):
-        network = getattr(model, "network", None)
-        grids = [x for x in getattr(network, "layers", ()) if isinstance(x, PatchGrid)]
-        if len(grids) != 1 or not hasattr(model, "patch_encoder"):
+        if not hasattr(model, "network") or not hasattr(model, "patch_encoder"):
             raise ValueError(
                 "check_leakage takes a CPCModel. Received: "
                 f"{model!r} of type {type(model).__name__}."
             )
         self.image_shape, self.grid = model.image_shape, model.grid
-        self.size, self.stride = grids[0].patch_size, grids[0].patch_stride
-        self.outputs = network.output
+        config = model.get_config()
+        self.size, self.stride = config["patch_size"], config["patch_stride"]
+        self.outputs = model.network.output
         self.wrong_shapes = []
         names = [name for name in self.outputs if name != "targets"]
         every = [(d, int(k)) for d, k in (name.rsplit("_", 1) for name in names)]

@@ -99,7 +99,7 @@ class CPCModel(PretrainingModel):
             beyond the patch and are, with four directions, four times as long).
         pooling: how the grid becomes features: "mean", "max" or a coarse grid such as "3x3".
         patch_augmentation: layer applied to each patch alone in training, a name of
-            `augmentations.patch_augmentation` ("default", "cpc_v1", "cpc_v2") or `None`.
+            `augmentations.patch_augmentation` ("light", "cpc_v1", "cpc_v2") or `None`.
         image_augmentation: layer applied to whole images in training, before they are cut.
         independent_targets: take the patches that are predicted from a second, independently
             augmented copy of the image. What `image_augmentation` changes (pose, say) can then not
@@ -161,7 +161,7 @@ class CPCModel(PretrainingModel):
         encoding: str = "patches",
         features: str = "codes",
         pooling: str = "mean",
-        patch_augmentation: str | keras.layers.Layer | None = "default",
+        patch_augmentation: str | keras.layers.Layer | None = "cpc_v2",
         image_augmentation: keras.layers.Layer | None = None,
         independent_targets: bool = False,
         allow_overlap: bool = False,

@@ -48,7 +48,8 @@ def info_nce(logits, positives, *, excluded=None, rounding=0.0) -> Contrast:
     if excluded is not None:
         excluded = ops.broadcast_to(excluded, shape)
         logits = ops.where(excluded, MASKED, logits)
-        num_candidates -= ops.sum(ops.cast(excluded, "float32"), axis=-1)
+        # Not `-=`: PyTorch would write many numbers into the place of one.
+        num_candidates = num_candidates - ops.sum(ops.cast(excluded, "float32"), axis=-1)
     positives = ops.broadcast_to(ops.cast(positives, "int32"), shape[:-1])
     positive_logits = ops.take_along_axis(logits, positives[..., None], axis=-1)
     # The positive is taken off first: of two large, nearly equal numbers little would be left.

@@ -58,6 +58,7 @@ RECIPES = {
             "features": "contexts",
             "pooling": "3x3",
             "independent_targets": True,
+            "patch_augmentation": "light",
         },
         num_epochs=40,
         learning_rate=5e-3,

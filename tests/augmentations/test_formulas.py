@@ -144,10 +144,7 @@ def test_a_crop_of_all_of_an_image_is_the_image():
 
 @pytest.mark.parametrize("kernel_size", [3, 7, None])
 def test_a_blur_is_a_gaussian_mean_of_the_neighbours(kernel_size):
-    images = photos(40, height=42, width=30)
-    layer = RandomBlur((0.3, 3.0), kernel_size=kernel_size, seed=1)
-    found = run(layer, images)
-    reach = (kernel_size or 5) // 2  # a tenth of 42 rows: 2 to both sides
+    reach = (kernel_size or 5) // 2  # a tenth of 43 rows: 2 to both sides
 
     def blurred(image, sigma):
         weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
@@ -160,16 +157,15 @@ def test_a_blur_is_a_gaussian_mean_of_the_neighbours(kernel_size):
                 result += weights[dy] * weights[dx] * part
         return result
 
-    sigmas = []
-    for image, result in zip(images, found, strict=True):
-        tried = np.linspace(0.25, 3.1, 115)
-        errors = [np.abs(blurred(image, sigma) - result).max() for sigma in tried]
-        assert min(errors) < 2.0
-        sigmas.append(tried[int(np.argmin(errors))])
-    assert min(sigmas) < 0.8 and max(sigmas) > 2.2 and len(set(sigmas)) > 20
-    # At a known width exactly.
-    exact = run(RandomBlur((1.2, 1.2), kernel_size=kernel_size, seed=1), images[:2])
-    np.testing.assert_allclose(exact, [blurred(x, 1.2) for x in images[:2]], atol=1e-2)
+    images = photos(2, height=43, width=30)
+    exact = run(RandomBlur((1.2, 1.2), kernel_size=kernel_size, seed=1), images)
+    np.testing.assert_allclose(exact, [blurred(x, 1.2) for x in images], atol=1e-2)
+    # Of one bright pixel, its neighbour gets exp(-1 / (2 sigma^2)) times what it keeps.
+    pixel = np.zeros((300, 43, 31, 1))
+    pixel[:, 21, 15] = 255
+    found = run(RandomBlur((0.5, 3.0), kernel_size=kernel_size, seed=1), pixel)
+    ratio = found[:, 21, 15, 0] / found[:, 21, 16, 0]
+    assert_even(np.sqrt(1 / (2 * np.log(ratio))), 0.5, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -516,15 +512,19 @@ def test_tone_curves_are_splines_through_points_that_are_drawn_within_the_slopes
         assert_even(((middle - smallest) / (largest - smallest))[wide], 0, 1)
 
 
-def test_the_default_for_patches_is_a_small_shift_and_colour_dropping():
+def test_the_light_stack_is_a_small_shift_and_colour_dropping():
     batch = photos(64, 8, 8)
     expected = run(RandomChannelDrop(seed=4), run(RandomShift(1, seed=3), batch))
-    stack = patch_augmentation("default", (8, 8, 3), seed=3)
+    stack = patch_augmentation("light", (8, 8, 3), seed=3)
     assert stack.name == "patch_augmentation"
     np.testing.assert_array_equal(run(stack, batch), expected)
-    grey = patch_augmentation("default", (48, 48, 1), seed=3)
+    grey = patch_augmentation("light", (48, 48, 1), seed=3)
     assert [type(layer) for layer in grey.layers] == [RandomShift]
     assert grey.layers[0].max_shift == 3
+    # What saved models may call it.
+    np.testing.assert_array_equal(
+        run(patch_augmentation("default", (8, 8, 3), seed=3), batch), expected
+    )
 
 
 @pytest.mark.parametrize(("side", "crop"), [(64, 60), (80, 75), (32, 30), (8, 7), (2, 1)])

@@ -26,7 +26,7 @@ from cpc_keras.augmentations import RandomImageLayer, patch_augmentation
 
 assert keras.backend.backend() == "jax"
 # Between them the stacks hold every layer of the folder.
-stacks = [patch_augmentation(n, (8, 8, 3), seed=0) for n in ("cpc_v1", "default", "cpc_v2")]
+stacks = [patch_augmentation(n, (8, 8, 3), seed=0) for n in ("cpc_v1", "light", "cpc_v2")]
 layers = [layer for stack in stacks for layer in stack.layers]
 model = keras.Sequential(
     [keras.Input((8, 8, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(1)]

@@ -17,13 +17,13 @@ def entries(name, accuracies):
 
 def test_differences_are_paired_by_seed():
     found = {
-        **entries("default", [0.50, 0.54, 0.52]),
+        **entries("base", [0.50, 0.54, 0.52]),
         **entries("one direction", [0.49, 0.52, 0.50]),
         **entries("raw pixels", [0.36]),
     }
-    default, other, pixels = rows(found)
-    assert default["name"] == "default" and default["difference"] is None
-    assert default["mean"] == pytest.approx(52) and default["deviation"] == pytest.approx(2)
+    base, other, pixels = rows(found)
+    assert base["name"] == "base" and base["difference"] is None
+    assert base["mean"] == pytest.approx(52) and base["deviation"] == pytest.approx(2)
     # -1, -2, -2: mean -5/3, deviation 0.577, divided by the root of 3.
     assert other["difference"] == pytest.approx(-5 / 3)
     assert other["error"] == pytest.approx(np.sqrt(1 / 3) / np.sqrt(3))

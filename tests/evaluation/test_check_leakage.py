@@ -29,6 +29,7 @@ def build(shape=SHAPE, *, parts=(), kind=CPCModel, **kwargs):
     keras.utils.set_random_seed(0)
     arguments = {
         "patch_encoder": encoder(*parts),
+        "patch_augmentation": "light",
         "patch_size": SIZE,
         "patch_stride": STRIDE,
         "offsets": (2,),

@@ -14,6 +14,7 @@ tf = pytest.importorskip("tensorflow")
 
 SHAPE = (16, 20, 1)
 TINY = {
+    "patch_augmentation": "light",
     "patch_encoder": "tiny",
     "patch_size": 4,
     "patch_stride": 2,
@@ -222,5 +223,5 @@ def test_one_image_suffices_where_it_holds_several_candidates(candidates):
 
 
 def test_a_layer_of_the_users_own_is_taken_as_augmentation():
-    model = CPCModel(SHAPE, **TINY, patch_augmentation=RandomShift(1))
+    model = CPCModel(SHAPE, **{**TINY, "patch_augmentation": RandomShift(1)})
     assert any(isinstance(layer, RandomShift) for layer in model.network.layers)

@@ -17,6 +17,7 @@ SHAPE = (16, 20, 1)
 
 def build(shape=SHAPE, *, compiled=True, **kwargs):
     arguments = {
+        "patch_augmentation": "light",
         "patch_encoder": "tiny",
         "patch_size": 4,
         "patch_stride": 2,

@@ -31,6 +31,7 @@ def model():
     model = CPCModel(
         (16, 20, 3),
         patch_encoder="tiny",
+        patch_augmentation="light",
         patch_size=4,
         patch_stride=2,
         offsets=(2, 4),
@@ -87,7 +88,7 @@ def structured(rng):
 
 @pytest.fixture(scope="module")
 def untrained():
-    model = CPCModel((32, 32, 3))
+    model = CPCModel((32, 32, 3), patch_augmentation="light")
     model.compile(optimizer="adam", run_eagerly=True)
     return model
 

@@ -20,6 +20,7 @@ QUARTER_TURNS = {"down": 0, "up": 2, "left": 1, "right": -1}
 
 def build(**kwargs):
     arguments = {
+        "patch_augmentation": "light",
         "patch_encoder": "tiny",
         "patch_size": SIZE,
         "patch_stride": STRIDE,

@@ -50,7 +50,7 @@ print(json.dumps(told))
 SCORE = (
     BEGIN
     + """
-from cpc_keras.losses import InfoNCE
+from cpc_keras.losses import InfoNCE, NTXent
 from cpc_keras.ops import num_replicas
 
 targets, first, second = np.random.default_rng(0).normal(size=(3, 8, 4, 3, 5)).astype("float32")
@@ -58,13 +58,18 @@ grids = (targets, first[:, 1:], second[:, 2:])
 told = []
 for options in json.loads(sys.argv[2]):
     with strategy.scope():  # where its draws are the same in all replicas
-        loss = InfoNCE(0.7, seed=3, **options)
+        pairs = options.pop("nt_xent", False)
+        loss = NTXent(0.5) if pairs else InfoNCE(0.7, seed=3, **options)
 
     def value_and_gradients(targets, first, second):
         with tf.GradientTape() as tape:
             tape.watch((targets, first, second))
-            predictions = {("down", 1): first, ("down", 2): second}
-            value, terms = loss.contrast_grid(targets, predictions)
+            if pairs:
+                terms = {"pair": loss.contrast(targets[:, 0, 0], first[:, 0, 0] + second[:, 0, 0])}
+                value = tf.reduce_mean(terms["pair"].loss)
+            else:
+                predictions = {("down", 1): first, ("down", 2): second}
+                value, terms = loss.contrast_grid(targets, predictions)
             value /= num_replicas()
         hits = [tf.reduce_mean(term.correct) for term in terms.values()]
         counted = [tf.reduce_mean(term.log_num_candidates) for term in terms.values()]
@@ -106,6 +111,7 @@ def _run(script, number, arguments):
 
 def test_replicas_score_the_candidates_of_the_whole_batch_with_its_gradients():
     options = [{**kind, "similarity": s} for kind in KINDS for s in ("dot", "cosine")]
+    options.append({"nt_xent": True})
     alone = _run(SCORE, 1, options)
     for number in (2, 4):
         for option, found, one in zip(options, _run(SCORE, number, options), alone, strict=True):

@@ -98,7 +98,7 @@ def test_describe_counts_what_is_saved():
             {"encoding": "both"},
             r"encoding must be one of \('patches', 'shared'\). Received: 'both'",
         ),
-        ({"patch_augmentation": "default"}, "no patches to augment.*image_augmentation"),
+        ({"patch_augmentation": "light"}, "no patches to augment.*image_augmentation"),
         ({"patch_encoder": "tiny"}, '"valid"'),
         ({"patch_stride": 8, "offsets": (1,)}, r"3x4 patches of 8 pixels at stride 8"),
     ],

@@ -44,7 +44,7 @@ def test_it_trains_saves_and_goes_on(tmp_path):
         return x, x @ np.arange(5, dtype="float32")[:, None]
 
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, use_bias=False)])
     schedule = keras.optimizers.schedules.CosineDecay(5.0, 200)
     model.compile(LARS(schedule, trust_coefficient=0.01), "mse")
     losses = model.fit(*data(), epochs=20, verbose=0).history["loss"]

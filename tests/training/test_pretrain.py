@@ -18,6 +18,7 @@ pretraining = importlib.import_module("cpc_keras.training.pretrain")
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 1), "uint8")
 RECIPE = Recipe(
     model={
+        "patch_augmentation": "light",
         "patch_encoder": "tiny",
         "patch_size": 4,
         "patch_stride": 4,

@@ -12,7 +12,12 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 1), "uint8")
 
 def _model():
     model = CPCModel(
-        (16, 16, 1), patch_encoder="mlp", offsets=(2,), directions=("down", "left"), seed=0
+        (16, 16, 1),
+        patch_encoder="mlp",
+        offsets=(2,),
+        directions=("down", "left"),
+        patch_augmentation="light",
+        seed=0,
     )
     model.compile(optimizer=keras.optimizers.SGD(0.25))
     return model
