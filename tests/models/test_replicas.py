@@ -145,7 +145,7 @@ def test_twenty_steps_of_two_replicas_are_those_of_one():
 
 @pytest.mark.slow
 def test_twenty_steps_of_four_replicas_are_those_of_one():
-    _assert_same(4, KINDS)
+    _assert_same(4, KINDS[::2])
 
 
 def _assert_same(number, tried):
