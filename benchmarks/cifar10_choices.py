@@ -248,15 +248,17 @@ def rows(found: dict) -> list[dict]:
 def report(found: dict) -> None:
     """Print the table of the docs in Markdown and draw its picture."""
     table = rows(found)
-    print("| | linear probe, % | difference to the base |")
-    print("|---|---|---|")
+    print("| | seeds | linear probe, % | difference to the base |")
+    print("|---|---|---|---|")
     for row in table:
         spread = "" if row["deviation"] is None else f" ± {row['deviation']:.1f}"
         against = ""
         if row["difference"] is not None and row["error"] is not None:
-            mark = "**" if abs(row["difference"]) > 2 * row["error"] else ""
+            # Of two seeds a standard error says nothing.
+            clear = row["num_seeds"] > 2 and abs(row["difference"]) > 2 * row["error"]
+            mark = "**" if clear else ""
             against = f"{mark}{row['difference']:+.1f} ± {row['error']:.1f}{mark}"
-        print(f"| {row['name']} | {row['mean']:.1f}{spread} | {against} |")
+        print(f"| {row['name']} | {row['num_seeds']} | {row['mean']:.1f}{spread} | {against} |")
     _draw(table)
 
 

@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 import cpc_keras
-from cpc_keras.ops import DIRECTIONS, rotate_grid
+from cpc_keras.ops import DIRECTIONS, l2_normalize, rotate_grid, sample_bilinear
 
 assert keras.backend.backend() == "torch"
 torch.set_num_threads(1)
@@ -65,6 +65,13 @@ for candidates in ("all", "other_images"):
         check_close("losses", term.loss, dense[key].loss.reshape(-1))
         assert torch.equal(term.correct, dense[key].correct.reshape(-1))
         assert not term.loss.requires_grad
+
+# Arrays will do where tensors do.
+vectors = rng.normal(size=(3, 4)).astype("float32")
+assert np.allclose(np.linalg.norm(l2_normalize(vectors), axis=-1), 1.0)
+picture = rng.normal(size=(1, 2, 2, 1)).astype("float32")
+middle = np.full((1, 1, 1), 0.5, "float32")
+assert np.allclose(sample_bilinear(picture, middle, middle), picture.mean())
 
 images = rng.integers(0, 256, (6, 16, 20, 3), "uint8")
 for policy in ("float32", "mixed_bfloat16"):

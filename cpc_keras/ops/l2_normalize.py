@@ -24,5 +24,6 @@ def l2_normalize(vectors):
         array([[0.6, 0.8],
                [0. , 0. ]], dtype=float32)
     """
+    vectors = ops.convert_to_tensor(vectors)  # PyTorch's tensors do not go with arrays
     square = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
     return vectors * ops.rsqrt(ops.maximum(square, SMALLEST_NORM**2))

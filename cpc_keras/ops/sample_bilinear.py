@@ -27,6 +27,8 @@ def sample_bilinear(images, rows, columns, *, fill_value: float | None = None):
         2.5
     """
     _, height, width, channels = images.shape
+    # PyTorch's tensors do not go with arrays.
+    rows, columns = ops.convert_to_tensor(rows), ops.convert_to_tensor(columns)
     if fill_value is None:
         rows, columns = ops.clip(rows, 0, height - 1), ops.clip(columns, 0, width - 1)
     flat = ops.reshape(images, (-1, channels))
