@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import layers
 
-from cpc_keras.encoders.fast_gradients import fast_gradients
+from cpc_keras.encoders.fast_convolution import fast_convolution
 
 # Keras's default epsilon of 1e-3 is a visible share of the variance of a dark patch.
 EPSILON = 1e-5
@@ -125,7 +125,7 @@ def _convolution(filters, stride, name, size=3, variance=1.0):
         else keras.initializers.VarianceScaling(2.0 * variance, "fan_in", "truncated_normal"),
         name=name,
     )
-    return fast_gradients(layer)
+    return fast_convolution(layer)
 
 
 def _activate(x, normalize: Callable | None, name):

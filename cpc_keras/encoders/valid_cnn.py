@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers
 
-from cpc_keras.encoders.fast_gradients import fast_gradients
+from cpc_keras.encoders.fast_convolution import fast_convolution
 from cpc_keras.encoders.resnet_v2 import NORMALIZATIONS
 
 # Of the smallest patch: 2x2, 2x2, 3x3 and 4x4 convolutions see exactly 8 pixels.
@@ -76,7 +76,7 @@ def valid_cnn(
             ),
             name=name,
         )
-        return fast_gradients(convolution)(x)
+        return fast_convolution(convolution)(x)
 
     def activate(x, name):
         normalize = NORMALIZATIONS[normalization]

@@ -1,13 +1,13 @@
-"""Gradients of convolutions by another way are the same gradients."""
+"""Convolutions in another form are the same convolutions, and so are their gradients."""
 
 import keras
 import numpy as np
 import pytest
 
 from cpc_keras.encoders import resnet_v2
-from cpc_keras.encoders.fast_gradients import fast_gradients
+from cpc_keras.encoders.fast_convolution import fast_convolution
 
-tf = pytest.importorskip("tensorflow", reason="only TensorFlow's gradients are replaced")
+tf = pytest.importorskip("tensorflow", reason="only TensorFlow's convolutions are replaced")
 
 
 def outputs_and_gradients(layer, images):
@@ -27,7 +27,7 @@ def test_outputs_and_gradients_are_keras_s(size, sides, use_bias):
     images = tf.random.stateless_normal((6, *sides, 3), (0, 1))
     plain(images), fast(images)
     fast.set_weights(plain.get_weights())
-    fast_gradients(fast)
+    fast_convolution(fast)
     assert fast.convolution_op != plain.convolution_op
     expected, found = (outputs_and_gradients(layer, images) for layer in (plain, fast))
     for a, b in zip(expected, found, strict=True):
@@ -43,7 +43,7 @@ def test_without_padding_too(size, sides, is_strided):
     images = tf.random.stateless_normal((6, *sides, 3), (0, 1))
     plain(images), fast(images)
     fast.set_weights(plain.get_weights())
-    fast_gradients(fast)
+    fast_convolution(fast)
     assert fast.convolution_op != plain.convolution_op
     expected, found = (outputs_and_gradients(layer, images) for layer in (plain, fast))
     for a, b in zip(expected, found, strict=True):
@@ -51,25 +51,56 @@ def test_without_padding_too(size, sides, is_strided):
 
 
 def test_sides_may_be_unknown():
-    layer = fast_gradients(keras.layers.Conv2D(4, 2, strides=2))
+    layer = fast_convolution(keras.layers.Conv2D(4, 2, strides=2))
     model = keras.Sequential([keras.Input((None, None, 3)), layer])
     for sides in ((5, 4), (6, 7)):
         assert model(np.zeros((1, *sides, 3))).shape == (1, sides[0] // 2, sides[1] // 2, 4)
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [(3, (3, 3)), (3, (4, 4)), (3, (3, 5)), (2, (2, 3)), ((3, 2), (3, 4)), (1, (1, 1))],
+)
+def test_with_strides_too(size, sides, stride, padding):
+    arguments = {"kernel_size": size, "strides": stride, "padding": padding}
+    plain, fast = (keras.layers.Conv2D(4, **arguments) for _ in range(2))
+    images = tf.random.stateless_normal((6, *sides, 3), (0, 1))
+    plain(images), fast(images)
+    fast.set_weights(plain.get_weights())
+    fast_convolution(fast)
+    expected, found = (outputs_and_gradients(layer, images) for layer in (plain, fast))
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sides", "stride", "is_product"),
+    [
+        ((2, 2), 1, True),
+        ((3, 3), 1, True),
+        ((4, 4), 1, False),
+        ((4, 4), 2, True),
+        ((8, 8), 2, False),
+    ],
+)
+def test_small_maps_take_one_product_and_no_convolution(sides, stride, is_product):
+    layer = fast_convolution(keras.layers.Conv2D(4, 3, strides=stride, padding="same"))
+    inputs = keras.Input((*sides, 3))
+    layer(inputs)
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, *sides, 3))).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert ("Conv2D" in kinds) != is_product and ("MatMul" in kinds) == is_product
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [
-        {"strides": 2, "padding": "same"},
-        {"strides": 2, "padding": "valid"},
-        {"dilation_rate": 2, "padding": "same"},
-        {"groups": 2, "padding": "same"},
-        {"kernel_size": 2, "padding": "same"},
-    ],
+    [{"dilation_rate": 2, "padding": "same"}, {"groups": 2, "padding": "same"}],
     ids=str,
 )
 def test_other_convolutions_are_left_alone(arguments):
-    layer = fast_gradients(keras.layers.Conv2D(**{"filters": 4, "kernel_size": 3, **arguments}))
+    layer = fast_convolution(keras.layers.Conv2D(**{"filters": 4, "kernel_size": 3, **arguments}))
     assert "convolution_op" not in vars(layer)
 
 
@@ -83,10 +114,11 @@ def test_an_encoder_saves_as_the_stock_layers_that_it_is_made_of(tmp_path):
     assert encoder.to_json() == loaded.to_json()
 
 
+@pytest.mark.parametrize("sides", [(2, 2), (4, 4)])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_gradients_keep_the_types_of_mixed_precision(policy):
-    layer = fast_gradients(keras.layers.Conv2D(4, 3, padding="same", dtype=policy))
-    images = tf.random.stateless_normal((2, 4, 4, 3), (0, 1))
+def test_gradients_keep_the_types_of_mixed_precision(policy, sides):
+    layer = fast_convolution(keras.layers.Conv2D(4, 3, padding="same", dtype=policy))
+    images = tf.random.stateless_normal((2, *sides, 3), (0, 1))
     outputs, by_images, *by_weights = outputs_and_gradients(layer, images)
     assert outputs.dtype == layer.compute_dtype and by_images.dtype == "float32"
     assert {g.dtype for g in by_weights} == {tf.float32}
