@@ -167,8 +167,8 @@ def _with_groups(splits: Splits, spec: str) -> Splits:
         raise ValueError(
             f"load_data: received groups={spec!r} (--groups), and {len(shared)} groups are in "
             f"train and in test: {', '.join(shared[:5])}{', ...' if len(shared) > 5 else ''}. "
-            "Expected each on one side, or the test images are known from training. Put the images into one "
-            "folder and split by test_fraction= (--test-fraction)."
+            "Expected each on one side, or the test images are known from training. Put the images "
+            "into one folder and split by test_fraction= (--test-fraction)."
         )
     return Splits(train, test)
 
