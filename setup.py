@@ -16,6 +16,7 @@ INSTALL = [
     # TensorFlow 2.21 does not install it, and tf.summary, where a run logs, raises without it.
     "tensorboard>=2.20,<2.22",
     "scikit-learn>=1.5,<2",
+    "scipy>=1.11,<2",
     "matplotlib>=3.8,<4",
     "pillow>=10.3,<14",
     "click>=8.1.7,<9",

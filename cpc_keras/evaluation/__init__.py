@@ -1,10 +1,13 @@
 """What features are worth: probes, fine-tuning, label efficiency, and the report."""
 
+from cpc_keras.evaluation.bootstrap_interval import bootstrap_interval
 from cpc_keras.evaluation.check_leakage import check_leakage
+from cpc_keras.evaluation.choose_setting import choose_setting
 from cpc_keras.evaluation.classification_metrics import classification_metrics, wilson_interval
 from cpc_keras.evaluation.comparison_rows import comparison_rows
 from cpc_keras.evaluation.extract_features import extract_features
 from cpc_keras.evaluation.image_classifier import image_classifier
+from cpc_keras.evaluation.iteration_curve import iteration_curve, saved_encoders
 from cpc_keras.evaluation.label_efficiency import FRACTIONS, label_efficiency, num_fits
 from cpc_keras.evaluation.leakage_result import LeakageFinding, LeakageMap, LeakageResult
 from cpc_keras.evaluation.linear_probe import LinearProbe, linear_probe
@@ -28,17 +31,21 @@ __all__ = [
     "ProbeRow",
     "ResultLog",
     "SGDProbe",
+    "bootstrap_interval",
     "check_leakage",
+    "choose_setting",
     "classification_metrics",
     "comparison_rows",
     "extract_features",
     "format_table",
     "image_classifier",
+    "iteration_curve",
     "label_efficiency",
     "linear_probe",
     "nearest_images",
     "nearest_neighbors",
     "num_fits",
+    "saved_encoders",
     "summarize",
     "verdict",
     "whole_image_cnn",
