@@ -6,6 +6,7 @@ import platform
 import sys
 
 import click
+import keras
 import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
@@ -196,6 +197,8 @@ def compare(
     for seed, artifact in enumerate(artifacts):
         model = PretrainingModel.from_preset(artifact)
         _check_shape(model, train, artifact)
+        # Of the random weights that are compared with: the same command gives the same figures.
+        keras.utils.set_random_seed(seed)
         rows = comparison_rows(
             model.encoder,
             type(model).from_config(model.get_config()).encoder,
@@ -366,8 +369,6 @@ def _neighbors(encoder, train, test, num_queries=8):
 
 
 def _facts(train, test):
-    import keras
-
     return {
         "command": " ".join(["cpc-keras", *sys.argv[1:]]),
         "data": f"{train.source}: {len(train)} training and {len(test)} test images of shape "

@@ -6,6 +6,7 @@ from cpc_keras.evaluation.choose_setting import choose_setting
 from cpc_keras.evaluation.classification_metrics import classification_metrics, wilson_interval
 from cpc_keras.evaluation.comparison_rows import comparison_rows
 from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.fine_tune import fine_tune
 from cpc_keras.evaluation.image_classifier import image_classifier
 from cpc_keras.evaluation.iteration_curve import iteration_curve, saved_encoders
 from cpc_keras.evaluation.label_efficiency import FRACTIONS, label_efficiency, num_fits
@@ -37,6 +38,7 @@ __all__ = [
     "classification_metrics",
     "comparison_rows",
     "extract_features",
+    "fine_tune",
     "format_table",
     "image_classifier",
     "iteration_curve",
