@@ -6,11 +6,19 @@ import platform
 import sys
 
 import click
+import keras
 import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import Numbers, data_options, load
-from cpc_keras.data import Splits
+from cpc_keras.cli.options import Numbers, data_options, groups_option, load
+from cpc_keras.cli.run_protocols import PROTOCOLS, run_protocols
+from cpc_keras.data import (
+    Splits,
+    find_duplicates,
+    label_subset,
+    read_label_subset,
+    write_label_subset,
+)
 from cpc_keras.evaluation import (
     FRACTIONS,
     ResultLog,
@@ -61,15 +69,40 @@ PROTOCOL = (
     help="For every network.  [default: digits for mnist_5k, else photos]",
 )
 @click.option("--test-fraction", type=float, default=0.2, help="Where the data has no test split.")
+@groups_option
+@click.option(
+    "--subsets",
+    type=click.Path(exists=True, file_okay=False, path_type=pathlib.Path),
+    help="Folder of label subsets that an earlier evaluation wrote into OUT/subsets, to use.",
+)
+@click.option(
+    "--protocols",
+    default=",".join(PROTOCOLS),
+    help="With all labels, beside the label efficiency; none for none.",
+)
 def evaluate(
-    runs, data, image_size, channels, out, fractions, draws, steps, augmentation, test_fraction
+    runs,
+    data,
+    image_size,
+    channels,
+    out,
+    fractions,
+    draws,
+    steps,
+    augmentation,
+    test_fraction,
+    groups,
+    subsets,
+    protocols,
 ):
     """Measure what the encoders of RUNS are worth with few labels.
 
-    RUNS are run directories or artifacts, one for each pre-training seed. Writes results.json and
-    report.html into OUT. The same command again goes on where a stopped one ended.
+    RUNS are run directories or artifacts, one for each pre-training seed. Writes results.json,
+    report.html and the label subsets into OUT; where a run has kept encoders
+    (pretrain --save-encoders-every), their curve into its iteration_curve.json. The same command
+    again goes on where a stopped one ended.
     """
-    splits = load(data, image_size, channels, test_fraction=test_fraction)
+    splits = load(data, image_size, channels, test_fraction=test_fraction, groups=groups)
     compare(
         splits,
         runs,
@@ -78,7 +111,20 @@ def evaluate(
         num_draws=draws,
         steps=steps,
         augmentation=augmentation or ("digits" if data == "mnist_5k" else "photos"),
+        subsets=subsets,
+        protocols=_protocols(protocols),
     )
+
+
+def _protocols(text):
+    names = tuple(name.strip() for name in text.split(",")) if text != "none" else ()
+    unknown = [name for name in names if name not in PROTOCOLS]
+    if unknown:
+        raise click.BadParameter(
+            f"expected some of {', '.join(PROTOCOLS)}, or none. Received: {text!r}.",
+            param_hint="--protocols",
+        )
+    return names
 
 
 def compare(
@@ -91,6 +137,8 @@ def compare(
     steps: tuple[int, int] = (150, 250),
     augmentation: str = "none",
     batch_size: int = 32,
+    subsets: pathlib.Path | None = None,
+    protocols: tuple[str, ...] = PROTOCOLS,
 ) -> dict:
     """Measure all rows for every run, print the table, and write results and report; resumable.
 
@@ -103,6 +151,9 @@ def compare(
         steps: training steps of the networks at the fewest labels, and at most.
         augmentation: name of the image augmentation of every network.
         batch_size: images a step.
+        subsets: folder of label subsets to use; by default they are drawn, and written to
+            `out/subsets`.
+        protocols: what is measured with all labels beside.
 
     Returns:
         What `results.json` holds.
@@ -113,6 +164,11 @@ def compare(
     train.require_labels()
     if test is None or not len(test):
         raise ValueError(f"{train.source} has no test images. Pass --test-fraction, such as 0.2.")
+    if train.labels.ndim == 2:
+        raise ValueError(
+            f"{train.source} has images of several classes each. Expected one class an image for "
+            "label efficiency. cpc_keras.evaluation.linear_probe and nearest_neighbors take both."
+        )
     out.mkdir(parents=True, exist_ok=True)
     artifacts = [run if (run / "preset.json").exists() else run / "artifact" for run in runs]
     settings = {
@@ -123,6 +179,11 @@ def compare(
         "augmentation": augmentation,
         "batch_size": batch_size,
     }
+    if train.groups is not None:
+        settings["groups"] = len(set(train.groups))
+    if subsets is not None:
+        settings["subsets"] = str(subsets)
+    subset = _subset_function(train, fractions, num_draws, subsets, out / "subsets")
     log = ResultLog(out / "measurements.jsonl", settings)
     # Each result names the weights it is of: those of other weights are not taken over, and a
     # further seed leaves the others measured.
@@ -131,10 +192,13 @@ def compare(
     def measured(seed):
         return [r for r in log.results if (r["seed"], r["weights"]) == (seed, weights[seed])]
 
+    beside = ResultLog(out / "protocols.jsonl", {"data": train.source})
     bar = None
     for seed, artifact in enumerate(artifacts):
         model = PretrainingModel.from_preset(artifact)
         _check_shape(model, train, artifact)
+        # Of the random weights that are compared with: the same command gives the same figures.
+        keras.utils.set_random_seed(seed)
         rows = comparison_rows(
             model.encoder,
             type(model).from_config(model.get_config()).encoder,
@@ -155,11 +219,23 @@ def compare(
             test_labels=test.labels,
             fractions=fractions,
             num_draws=num_draws,
+            train_groups=train.groups,
+            subset=subset,
             done=measured(seed),
             on_result=lambda result, seed=seed: log.add(
                 {**result, "seed": seed, "weights": weights[seed]}
             ),
             on_fit=bar.update,
+        )
+        run_protocols(
+            model.encoder,
+            splits,
+            names=protocols,
+            run=runs[seed],
+            done=[r for r in beside.results if (r["seed"], r["weights"]) == (seed, weights[seed])],
+            on_result=lambda result, seed=seed: beside.add(
+                {**result, "seed": seed, "weights": weights[seed]}
+            ),
         )
     bar.close()
     protocol = PROTOCOL.format(
@@ -181,7 +257,10 @@ def compare(
         "weights": weights,
         "summary": summarize(found),
         "results": [{k: v for k, v in result.items() if k != "weights"} for result in found],
-        "facts": _facts(train, test),
+        "facts": {**_facts(train, test), "overlap": _overlap(splits)},
+        "protocols": [
+            r for r in beside.results if r["weights"] in weights and r["protocol"] in protocols
+        ],
     }
     _publish(results, runs, out, neighbors)
     return results
@@ -203,8 +282,46 @@ def _publish(results, runs, out, neighbors):
     click.echo()
     click.echo(format_table(results["summary"]))
     click.echo("mean ± deviation over label draws" + (" ± over seeds" if len(runs) > 1 else ""))
+    for told in _told(results["protocols"]):
+        click.echo(told)
     click.echo(f"\n{results['verdict']}")
     click.echo(f"\nResults: {out / 'results.json'}\nReport:  {report}")
+
+
+def _told(results):
+    names = {"linear_probe": "linear probe", "nearest_neighbors": "nearest neighbors"}
+    for result in results:
+        low, high = result["intervals"]["top_1"]
+        told = [f"top-1 {result['top_1']:.1%} ({low:.1%} to {high:.1%})"]
+        told += [f"top-5 {result['top_5']:.1%}"] if "top_5" in result else []
+        told.append(f"balanced {result['balanced_accuracy']:.1%}")
+        told += [f"AUROC {result['auroc']:.3f}"] if result["auroc"] is not None else []
+        seed = f"seed {result['seed']}, all {result['num_labels']} labels"
+        yield f"{names[result['protocol']]}, {seed}: {', '.join(told)}"
+
+
+def _overlap(splits):
+    copies = len(find_duplicates(splits.test.images, splits.train.images))
+    return f"{copies} of {len(splits.test)} test images are also training images, by their pixels"
+
+
+def _subset_function(train, fractions, num_draws, given, written):
+    """Label subsets by fraction and draw: those of somebody else, or drawn and written."""
+
+    def name(fraction, draw):
+        return f"{fraction:g}-draw-{draw}.csv"
+
+    if given is not None:
+        return lambda fraction, draw: read_label_subset(given / name(fraction, draw), train)
+
+    for fraction in fractions:
+        for draw in range(num_draws if fraction < 1 else 1):
+            index = label_subset(train.labels, fraction, seed=draw)
+            path = written / name(fraction, draw)
+            # Of other data, in a directory that is measured anew.
+            path.unlink(missing_ok=True)
+            write_label_subset(path, train, index)
+    return lambda fraction, draw: label_subset(train.labels, fraction, seed=draw)
 
 
 def _num_steps(num_labels, steps, batch_size):
@@ -252,8 +369,6 @@ def _neighbors(encoder, train, test, num_queries=8):
 
 
 def _facts(train, test):
-    import keras
-
     return {
         "command": " ".join(["cpc-keras", *sys.argv[1:]]),
         "data": f"{train.source}: {len(train)} training and {len(test)} test images of shape "

@@ -15,7 +15,7 @@ from cpc_keras.cli.options import Numbers, data_options, load
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
 from cpc_keras.methods import METHODS
-from cpc_keras.training import RECIPES, STRATEGIES, Recipe, distribution_strategy
+from cpc_keras.training import RECIPES, STRATEGIES, Recipe, SaveEncoders, distribution_strategy
 from cpc_keras.training import pretrain as run_pretraining
 
 # Held-out images that are measured after each epoch; more would only cost time.
@@ -60,9 +60,25 @@ NUM_HELD_OUT = 256
     default="auto",
     help="Devices that share each batch: auto is mirrored where there are several GPUs.",
 )
+@click.option(
+    "--save-encoders-every",
+    type=click.IntRange(0),
+    default=0,
+    help="Epochs from one kept encoder to the next, for the curve of evaluate; 0 for none.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
 def pretrain(
-    data, image_size, channels, out, recipe, seed, stream, strategy, tensorboard, **options
+    data,
+    image_size,
+    channels,
+    out,
+    recipe,
+    seed,
+    stream,
+    strategy,
+    save_encoders_every,
+    tensorboard,
+    **options,
 ):
     """Pre-train an encoder on images without labels.
 
@@ -77,6 +93,7 @@ def pretrain(
         recipe,
         out,
         facts=facts,
+        save_encoders_every=save_encoders_every,
         tensorboard=tensorboard,
         command=_command(),
         strategy=distribution_strategy(strategy),
@@ -127,11 +144,23 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Mode
 
 
 def pretrain_and_export(
-    splits, recipe, run_directory, *, facts, command, tensorboard=False, strategy=None
+    splits,
+    recipe,
+    run_directory,
+    *,
+    facts,
+    command,
+    save_encoders_every=0,
+    tensorboard=False,
+    strategy=None,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once."""
     from cpc_keras.export import write_artifact
 
+    callbacks = []
+    if save_encoders_every:
+        kept = pathlib.Path(run_directory) / "encoders"
+        callbacks.append(SaveEncoders(kept, every=save_encoders_every))
     model = run_pretraining(
         lambda: build_model(recipe, splits.train.image_shape),
         splits.train.images,
@@ -139,6 +168,7 @@ def pretrain_and_export(
         recipe=recipe,
         facts=facts,
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
+        callbacks=callbacks,
         tensorboard=tensorboard,
         strategy=strategy,
     )

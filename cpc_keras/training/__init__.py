@@ -6,6 +6,7 @@ from cpc_keras.training.distribution_strategy import STRATEGIES, distribution_st
 from cpc_keras.training.lars import LARS
 from cpc_keras.training.pretrain import pretrain
 from cpc_keras.training.recipe import RECIPES, Recipe
+from cpc_keras.training.save_encoders import SaveEncoders
 from cpc_keras.training.stop_at_nan import StopAtNaN
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "RECIPES",
     "STRATEGIES",
     "Recipe",
+    "SaveEncoders",
     "StopAtNaN",
     "distribution_strategy",
     "load_newest",
