@@ -1,6 +1,7 @@
 """Training: recipes, checkpoints and resume, progress."""
 
 from cpc_keras.training.callbacks import read_metrics
+from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
 from cpc_keras.training.checkpoints import load_newest
 from cpc_keras.training.distribution_strategy import STRATEGIES, distribution_strategy
 from cpc_keras.training.lars import LARS
@@ -12,6 +13,7 @@ __all__ = [
     "LARS",
     "RECIPES",
     "STRATEGIES",
+    "CheckpointSchedule",
     "Recipe",
     "StopAtNaN",
     "distribution_strategy",

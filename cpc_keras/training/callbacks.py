@@ -129,7 +129,7 @@ class Checkpoints(keras.callbacks.Callback):
         state: takes what a checkpoint holds beside model and optimizer; by default nothing.
         first_step: steps of the first epoch that an earlier call has done.
         stop: tells of signals; by default none are looked for.
-        every_epoch: save at the end of every epoch, whatever the time.
+        every_epoch: save at the end of every epoch, whatever the time, and keep the last of these.
     """
 
     # Saving takes at most this share of the time, whatever the schedule's seconds.
@@ -193,6 +193,7 @@ class Checkpoints(keras.callbacks.Callback):
             step=step,
             state=self._state.take(self.model),
             keep=self._schedule.keep,
+            keep_epoch=self._every_epoch,
         )
         self._last = time.monotonic()
         self._pause = max(self._schedule.seconds, (self._last - begun) / self.SHARE)

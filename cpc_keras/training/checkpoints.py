@@ -58,6 +58,7 @@ def save_checkpoint(
     step: int = 0,
     state: dict | None = None,
     keep: int = 2,
+    keep_epoch: bool = False,
 ) -> pathlib.Path:
     """Save model, optimizer and state as one `.keras` file, and keep the newest ones.
 
@@ -73,6 +74,7 @@ def save_checkpoint(
         state: what else is to be known when training goes on: dicts and lists of JSON's types and
             arrays.
         keep: how many of the newest files stay, at least 1.
+        keep_epoch: the newest that was taken at the end of an epoch stays as well.
 
     Returns:
         Path of the checkpoint.
@@ -90,8 +92,11 @@ def save_checkpoint(
         model.save(partial)
         _add_state(partial, state or {})
         _seal(partial)
-    for old in all_checkpoints(directory)[:-keep]:
-        old.path.unlink()
+    checkpoints = all_checkpoints(directory)
+    epoch_ends = [c for c in checkpoints if not c.step] if keep_epoch else []
+    for old in checkpoints[:-keep]:
+        if old not in epoch_ends[-1:]:
+            old.path.unlink()
     return path
 
 
@@ -162,7 +167,9 @@ def damage_of(path: pathlib.Path) -> str | None:
                 digest = _digest(file, size - 64)
                 return None if seal[-64:] == digest else "its SHA-256 is another"
         with zipfile.ZipFile(path) as archive:
-            if archive.comment or STATE in archive.namelist():
+            names = archive.namelist()
+            # A torn file may pass for the smaller archive that one of its members is.
+            if archive.comment or STATE in names or "config.json" not in names:
                 return "its SHA-256 is missing"
             # A file of an earlier version: the archive's own checksums.
             damaged = archive.testzip()
@@ -209,6 +216,11 @@ def _without_arrays(value, arrays):
     if isinstance(value, list | tuple):
         return [_without_arrays(v, arrays) for v in value]
     if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise ValueError(
+                "A checkpoint's state holds arrays of numbers, and lists of JSON's types. Received "
+                "an array of objects, which would need pickle. Convert it to one of these."
+            )
         name = f"array_{len(arrays)}"
         arrays[name] = value
         return {"__array__": name}

@@ -66,4 +66,7 @@ class RunState:
 
 
 def _array(variable):
-    return np.asarray(keras.ops.convert_to_numpy(variable.value))
+    value = variable.value
+    if hasattr(value, "read_value"):
+        value = value.read_value()  # a strategy's, which is kept by replica: their sum
+    return np.asarray(keras.ops.convert_to_numpy(value))

@@ -19,9 +19,9 @@ import tensorflow as tf
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import cpc_keras.training.callbacks
+import keras
 from cpc_keras import CPCModel
-from cpc_keras.training import Recipe, pretrain, read_metrics
+from cpc_keras.training import CheckpointSchedule, Recipe, pretrain, read_metrics
 
 images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), "uint8")
 
@@ -32,23 +32,25 @@ def build():
                     num_negatives=20, seed=0)
 
 
-def run(name, strategy, stop=None):
-    recipe = Recipe(num_epochs=3, batch_size=8, learning_rate=0.02, seed=4)
-    save = cpc_keras.training.callbacks.save_checkpoint
+class Stop(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
 
-    def save_and_stop(model, directory, *, epoch):
-        save(model, directory, epoch=epoch)
-        if epoch == stop:
+    def on_train_batch_begin(self, batch, logs=None):
+        self.left -= 1
+        if self.left == -1:
             raise KeyboardInterrupt
 
-    cpc_keras.training.callbacks.save_checkpoint = save_and_stop
-    cpc_keras.training.callbacks.Checkpoints.__init__.__defaults__ = (0.0,)
+
+def run(name, strategy, stop=-1):
+    recipe = Recipe(num_epochs=3, batch_size=8, learning_rate=0.02, seed=4)
     try:
         pretrain(build, images, run_directory=f"{sys.argv[1]}/{name}", recipe=recipe,
-                 held_out_images=images[:8], strategy=strategy)
+                 held_out_images=images[:8], strategy=strategy, callbacks=[Stop(stop)],
+                 checkpoints=CheckpointSchedule(steps=1))
     except KeyboardInterrupt:
         pass
-    cpc_keras.training.callbacks.save_checkpoint = save
     return read_metrics(f"{sys.argv[1]}/{name}/metrics.csv")
 
 
@@ -59,7 +61,9 @@ def mirrored():
 print(json.dumps({
     "one": run("one", None),
     "two": run("two", mirrored()),
-    "stopped": run("changed", None, stop=1),
+    # Three steps an epoch: within the second, on one device, and within the third, on two.
+    "stopped": run("changed", None, stop=4),
+    "stopped again": run("changed", mirrored(), stop=3),
     "changed": run("changed", mirrored()),
 }))
 """
@@ -72,6 +76,7 @@ def test_a_run_is_the_same_on_two_devices_and_goes_on_with_another_number(tmp_pa
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert [row["epoch"] for row in told["stopped"]] == [1]
+    assert [row["epoch"] for row in told["stopped again"]] == [1, 2]
     for name in ("two", "changed"):
         assert [row["epoch"] for row in told[name]] == [1, 2, 3]
         for found, expected in zip(told[name], told["one"], strict=True):
