@@ -35,6 +35,7 @@ OPTIMIZERS = {
     "lamb": keras.optimizers.Lamb,
     "lars": LARS,
 }
+SCHEDULES = ("cosine", "constant")
 
 
 def pretrain(
@@ -78,7 +79,8 @@ def pretrain(
         callbacks: further callbacks. What they put into an epoch's logs goes into `metrics.csv`.
             One whose state outlives a step gives it in `state_dict()`, dicts and lists of JSON's
             types and arrays, and takes it back in `load_state_dict(state)`, or it begins anew when
-            a run is resumed.
+            a run is resumed. One with a method `restore` is told, before a run goes on, what its
+            finished epochs have logged, a list of dicts.
         checkpoints: when to save and how many to keep.
         step_backs: how often the run may go back, where its loss is no number or explodes, to the
             end of the last epoch before, and goes on with half the learning rate. It then saves
@@ -194,7 +196,11 @@ class _Run:
         if first_step:
             callbacks.append(ResumeWithinEpoch(state, num_steps - first_step))
         # Others' callbacks come before those that write what they found.
-        callbacks += [*self.callbacks, MetricsCSV(self.directory / "metrics.csv", first_epoch)]
+        metrics = MetricsCSV(self.directory / "metrics.csv", first_epoch)
+        callbacks += [*self.callbacks, metrics]
+        for callback in self.callbacks:
+            if hasattr(callback, "restore"):
+                callback.restore(metrics.rows)
         callbacks.append(progress)
         if self.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(self.directory / "logs"))
@@ -293,13 +299,13 @@ def _compile(model, recipe, num_steps):
 def _rate(recipe, num_steps, *, factor=1.0):
     """The learning rate, a number or a schedule, that a recipe asks for, times a factor."""
     rate = recipe.learning_rate * factor
-    if recipe.schedule == "constant":
-        return rate
-    if recipe.schedule != "cosine":
+    if recipe.schedule not in SCHEDULES:
         raise ValueError(
             f'The schedule of a recipe must be "cosine" or "constant". Received: '
             f"{recipe.schedule!r}."
         )
+    if recipe.schedule == "constant":
+        return rate
     # Keras's schedules count updates, not the steps whose gradients one gathers.
     gathered = recipe.optimizer_options.get("gradient_accumulation_steps") or 1
     total = recipe.num_epochs * num_steps // gathered
