@@ -24,7 +24,8 @@ import tensorflow as tf
 
 from benchmarks.step import machine
 from cpc_keras import CPCModel
-from cpc_keras.cli.pretrain import build_model, override
+from cpc_keras.cli.change_recipe import change_recipe
+from cpc_keras.cli.pretrain import build_model
 from cpc_keras.data import Splits, hold_out, label_subset, load_data
 from cpc_keras.encoders import count_flops, image_encoder
 from cpc_keras.evaluation import LinearProbe
@@ -82,14 +83,13 @@ def main() -> None:
 
 def trained(images: np.ndarray, run: pathlib.Path, epochs: int) -> CPCModel:
     """Pre-train the preset's recipe with a convolutional encoder; goes on where it stopped."""
-    recipe = override(
-        RECIPES["mnist_5k"],
-        seed=0,
-        epochs=epochs,
-        learning_rate=LEARNING_RATE,
-        patch_encoder="tiny",
-        features="codes",
-    )
+    settings = {
+        "num_epochs": epochs,
+        "learning_rate": LEARNING_RATE,
+        "model.patch_encoder": "tiny",
+        "model.features": "codes",
+    }
+    recipe = change_recipe(RECIPES["mnist_5k"], settings)
     return pretrain(
         lambda: build_model(recipe, images.shape[1:]), images, run_directory=run, recipe=recipe
     )

@@ -3,6 +3,8 @@
 import importlib
 import logging
 import os
+import shlex
+import signal
 import sys
 
 import click
@@ -19,6 +21,14 @@ COMMANDS = {
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
     "presets": "List the encoders that come with the package, and what they are worth.",
 }
+
+
+# What these do goes on with the same command.
+RESUMABLE = {"demo", "pretrain"}
+
+
+class _Terminated(BaseException):
+    """SIGTERM came, and what could be saved was."""
 
 
 class LazyGroup(click.Group):
@@ -49,24 +59,40 @@ def cli():
 
 
 def main() -> None:
-    """Run the command; exit with 0, 1 (an error, said in one line), 2 (usage) or 130 (Ctrl-C)."""
+    """Run the command; exit with 0, 1 (an error, said in one line), 2 (usage) or 130 (Ctrl-C).
+
+    SIGTERM, as schedulers send it, ends a command that can be resumed with 0.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Networks predict sets of many sizes; TensorFlow's advice on retracing would cut the bars up.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    again = f"To go on where it stopped: {shlex.join(['cpc-keras', *sys.argv[1:]])}"
+    before = None
+    if RESUMABLE & set(sys.argv[1:2]):
+        before = signal.signal(signal.SIGTERM, _terminate)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        again = " ".join(["cpc-keras", *sys.argv[1:]])
-        click.echo(f"\nStopped. To go on where it stopped: {again}", err=True)
+        click.echo(f"\nStopped. {again}", err=True)
         sys.exit(130)
+    except _Terminated:
+        click.echo(f"\nStopped by SIGTERM. {again}")
+        sys.exit(0)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         if os.environ.get("CPC_KERAS_TRACEBACK"):
             raise
         click.echo(f"Error: {error}\n(CPC_KERAS_TRACEBACK=1 shows where.)", err=True)
         sys.exit(1)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number, frame):
+    raise _Terminated
 
 
 if __name__ == "__main__":

@@ -1,23 +1,29 @@
 """`cpc-keras pretrain`."""
 
-import dataclasses
 import pathlib
 
 import click
 import keras
 
-from cpc_keras.augmentations import (
-    IMAGE_AUGMENTATIONS,
-    PATCH_AUGMENTATIONS,
-    image_augmentation,
-)
+from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
+from cpc_keras.cli.change_recipe import FIELDS
 from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
 from cpc_keras.methods import METHODS
-from cpc_keras.training import RECIPES, STRATEGIES, Recipe, SaveEncoders, distribution_strategy
+from cpc_keras.training import (
+    STRATEGIES,
+    CheckpointSchedule,
+    Recipe,
+    SaveEncoders,
+    deterministic_ops,
+    distribution_strategy,
+)
 from cpc_keras.training import pretrain as run_pretraining
 
+# How often --on-nan step-back halves the learning rate before it gives up.
+STEP_BACKS = 3
 # Held-out images that are measured after each epoch; more would only cost time.
 NUM_HELD_OUT = 256
 
@@ -27,10 +33,7 @@ NUM_HELD_OUT = 256
 @click.option(
     "--out", required=True, type=click.Path(path_type=pathlib.Path), help="Run directory."
 )
-@click.option("--recipe", type=click.Choice(list(RECIPES)), default="default", help="Start from.")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the images.  [default: recipe]")
-@click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: recipe]")
-@click.option("--learning-rate", type=float, help="Peak of AdamW's.  [default: recipe]")
+@recipe_options
 @click.option("--patch-encoder", type=click.Choice(list(PATCH_ENCODERS)), help="[default: recipe]")
 @click.option("--patch-size", type=click.IntRange(1), help="Pixels.  [default: 8]")
 @click.option("--patch-stride", type=click.IntRange(1), help="Pixels.  [default: 4]")
@@ -42,13 +45,11 @@ NUM_HELD_OUT = 256
 @click.option(
     "--patch-augmentation", type=click.Choice(PATCH_AUGMENTATIONS), help="[default: recipe]"
 )
-@click.option("--image-augmentation", type=click.Choice(IMAGE_AUGMENTATIONS), help="In training.")
 @click.option(
     "--independent-targets/--shared-targets",
     default=None,
     help="Augment the predicted patches' image on its own.  [default: recipe]",
 )
-@click.option("--seed", type=int, default=0, help="Of everything that is drawn.")
 @click.option(
     "--stream",
     is_flag=True,
@@ -67,24 +68,61 @@ NUM_HELD_OUT = 256
     help="Epochs from one kept encoder to the next, for the curve of evaluate; 0 for none.",
 )
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
+@click.option("--keep", type=click.IntRange(1), default=2, help="Checkpoints that stay.")
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(0),
+    default=30.0,
+    help="Least time between checkpoints, also within epochs.",
+)
+@click.option(
+    "--checkpoint-steps",
+    type=click.IntRange(1),
+    help="Save after each so many steps of an epoch as well.",
+)
+@click.option(
+    "--on-nan",
+    type=click.Choice(["stop", "step-back"]),
+    default="stop",
+    help="Where the loss is no number or explodes: stop with an error, or go back to the end of "
+    f"the last epoch with half the learning rate, at most {STEP_BACKS} times.",
+)
+@click.option(
+    "--deterministic/--no-deterministic",
+    default=None,
+    help="Whether the same steps give the same bits.  [default: where there is no GPU]",
+)
 def pretrain(
     data,
     image_size,
     channels,
     out,
-    recipe,
-    seed,
     stream,
     strategy,
     save_encoders_every,
     tensorboard,
+    keep,
+    checkpoint_seconds,
+    checkpoint_steps,
+    on_nan,
+    deterministic,
+    recipe,
+    config,
+    settings,
     **options,
 ):
     """Pre-train an encoder on images without labels.
 
-    Writes OUT/artifact, which tf.keras.models.load_model opens. The same command again resumes.
+    Writes OUT/artifact, which tf.keras.models.load_model opens, and OUT/config.yaml, which repeats
+    the run with --config. The same command again resumes, also after a kill within an epoch.
+    SIGTERM and Ctrl-C save first.
     """
-    recipe = override(RECIPES[recipe], seed=seed, **options)
+    model = {name: value for name, value in options.items() if name not in FIELDS}
+    named = {name: value for name, value in options.items() if name in FIELDS}
+    named |= {f"model.{name}": value for name, value in model.items()}
+    recipe = chosen_recipe(recipe, config, settings, **named)
+    if deterministic_ops(deterministic):
+        click.echo("The same steps give the same bits (--no-deterministic may be faster).")
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
     splits = load(data, image_size, channels, in_memory=not stream)
     facts = {"data": data, "image_size": image_size, "channels": channels}
@@ -97,6 +135,8 @@ def pretrain(
         tensorboard=tensorboard,
         command=_command(),
         strategy=distribution_strategy(strategy),
+        checkpoints=CheckpointSchedule(checkpoint_seconds, checkpoint_steps, keep),
+        step_backs=STEP_BACKS if on_nan == "step-back" else 0,
     )
     skipped = splits.train.skipped
     if skipped:
@@ -106,28 +146,6 @@ def pretrain(
         click.echo(f"{len(skipped)} files could not be read: {out / 'skipped.csv'}")
     click.echo(f"Encoder: {artifact}  (tf.keras.models.load_model opens it)")
     click.echo(f"What it is worth: cpc-keras evaluate {out} --data {data}")
-
-
-def override(
-    recipe: Recipe,
-    *,
-    seed,
-    epochs=None,
-    batch_size=None,
-    learning_rate=None,
-    image_augmentation=None,
-    **model,
-) -> Recipe:
-    """Return the recipe with the given settings replaced; `None` leaves the recipe's."""
-    changes = {
-        "num_epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "image_augmentation": image_augmentation,
-        "seed": seed,
-        "model": {**recipe.model, **{k: v for k, v in model.items() if v is not None}},
-    }
-    return dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
 
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -144,17 +162,12 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Mode
 
 
 def pretrain_and_export(
-    splits,
-    recipe,
-    run_directory,
-    *,
-    facts,
-    command,
-    save_encoders_every=0,
-    tensorboard=False,
-    strategy=None,
+    splits, recipe, run_directory, *, facts, command, save_encoders_every=0, **options
 ) -> pathlib.Path:
-    """Pre-train on the training images into `run_directory` and export `artifact/` once."""
+    """Pre-train on the training images into `run_directory` and export `artifact/` once.
+
+    `options` are those of `training.pretrain` that do not change what a run is.
+    """
     from cpc_keras.export import write_artifact
 
     callbacks = []
@@ -169,8 +182,7 @@ def pretrain_and_export(
         facts=facts,
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
         callbacks=callbacks,
-        tensorboard=tensorboard,
-        strategy=strategy,
+        **options,
     )
     artifact = pathlib.Path(run_directory) / "artifact"
     if not artifact.exists():
@@ -189,6 +201,7 @@ def pretrain_and_export(
 
 
 def _command():
+    import shlex
     import sys
 
-    return " ".join(["cpc-keras", *sys.argv[1:]])
+    return shlex.join(["cpc-keras", *sys.argv[1:]])

@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 
 from cpc_keras.cli.main import COMMANDS, main
+from cpc_keras.training.checkpoints import newest_checkpoint
 
 # The folder holds a broken file on purpose, and the library warns of it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*cannot be read:UserWarning")
@@ -266,9 +267,13 @@ def test_help_shows_every_option_with_its_default(command, capsys):
         assert "[default: " in printed
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "told"),
+    [(signal.SIGINT, 130, "Stopped."), (signal.SIGTERM, 0, "SIGTERM.")],
+)
+def test_a_signal_saves_and_the_same_command_resumes(folder, tmp_path, number, status, told):
     command = [sys.executable, "-m", "cpc_keras.cli.main", "pretrain", "--data", str(folder)]
-    command += ["--out", str(tmp_path / "run"), *PRETRAIN]
+    command += ["--out", str(tmp_path / "a run"), *PRETRAIN, "--patch-encoder", "mlp"]
     command[command.index("--epochs") + 1] = "100000"
     process = subprocess.Popen(
         command,
@@ -279,13 +284,16 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(folder, tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "metrics.csv").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "a run" / "metrics.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
-    os.kill(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    os.kill(process.pid, number)
+    output, error = process.communicate(timeout=60)
+    assert process.returncode == status
     assert "Traceback" not in error
-    assert "To go on where it stopped: cpc-keras pretrain --data" in error
+    assert f"{told} To go on where it stopped: cpc-keras pretrain --data" in output + error
+    assert f"--out '{tmp_path / 'a run'}'" in output + error
+    found = newest_checkpoint(tmp_path / "a run" / "checkpoints")
+    assert str(found.path) in output and found.epoch >= 1
 
 
 def test_help_does_not_wait_for_keras():

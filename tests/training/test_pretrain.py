@@ -46,10 +46,6 @@ def _pretrain(directory, recipe=RECIPE, **kwargs):
     )
 
 
-class _Stop(Exception):
-    pass
-
-
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run") / "whole"
@@ -64,28 +60,6 @@ def test_a_run_directory_holds_config_metrics_and_checkpoint(whole_run):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert {"loss", "accuracy", "mutual_information", "val_loss"} <= set(rows[0])
     assert (directory / "checkpoints" / "epoch-0003.keras").exists()
-
-
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(whole_run, tmp_path, monkeypatch):
-    from cpc_keras.training import callbacks
-
-    def stop_in_the_third_epoch(self, epoch, logs=None):
-        callbacks.save_checkpoint(self.model, self._directory, epoch=epoch + 1)
-        if epoch == 1:
-            raise _Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Checkpoints, "on_epoch_end", stop_in_the_third_epoch)
-        with pytest.raises(_Stop):
-            _pretrain(tmp_path / "run")
-    resumed = _pretrain(tmp_path / "run")
-
-    directory, whole = whole_run
-    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
-    rows, expected = (read_metrics(d / "metrics.csv") for d in (tmp_path / "run", directory))
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert rows[-1]["loss"] == pytest.approx(expected[-1]["loss"], rel=1e-5)
 
 
 def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):

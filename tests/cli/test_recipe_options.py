@@ -1,0 +1,127 @@
+"""Settings from files and options: what wins, what is refused, what repeats a run."""
+
+import dataclasses
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cpc_keras.cli.change_recipe import change_recipe
+from cpc_keras.cli.options import data_options
+from cpc_keras.cli.pretrain import pretrain
+from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
+from cpc_keras.training import RECIPES, Recipe
+
+
+@click.command()
+@data_options
+@recipe_options
+@click.pass_context
+def command(ctx, data, image_size, channels, recipe, config, settings, **named):
+    """Give what was chosen to the test."""
+    ctx.obj.append((chosen_recipe(recipe, config, settings, **named), data, image_size, channels))
+
+
+def choose(*arguments):
+    """The recipe and the data that options name; an error is its message."""
+    found = []
+    result = CliRunner().invoke(command, [str(a) for a in arguments], obj=found)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return found[0] if found else result.output
+
+
+def written(tmp_path, settings):
+    path = tmp_path / "settings.yaml"
+    path.write_text(settings if isinstance(settings, str) else yaml.safe_dump(settings))
+    return path
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_a_run_writes_as_its_settings_repeats_it(name, tmp_path):
+    recipe = RECIPES[name]
+    settings = dataclasses.asdict(recipe)
+    settings = {**settings, "data": "mnist_5k", "image_size": 28, "channels": "1"}
+    found = choose("--config", written(tmp_path, settings))
+    expected = dataclasses.replace(recipe, image_size=None, channels=None)
+    assert dataclasses.replace(found[0], image_size=None, channels=None) == expected
+    assert found[1:] == ("mnist_5k", 28, "1")
+
+
+def test_options_replace_the_file_which_replaces_the_recipe(tmp_path):
+    path = written(
+        tmp_path,
+        "recipe: mnist_5k\ndata: here\nnum_epochs: 7\nlearning_rate: 1e-3\n"
+        "model.context_blocks: 5\nmodel.context_filters: 9\n",
+    )
+    recipe, data, *_ = choose(
+        *("--config", path, "--data", "there", "--epochs", 8, "--flip", "--precision"),
+        *("mixed_bfloat16", "--set", "model.context_filters=10", "--set", "warmup=1e-1"),
+        *("--set", "optimizer_options={weight_decay: 0.5}", "--optimizer", "lamb"),
+    )
+    assert data == "there"
+    assert recipe == dataclasses.replace(
+        RECIPES["mnist_5k"],
+        num_epochs=8,
+        learning_rate=1e-3,
+        flip=True,
+        precision="mixed_bfloat16",
+        warmup=0.1,
+        optimizer="lamb",
+        optimizer_options={"weight_decay": 0.5},
+        model={**RECIPES["mnist_5k"].model, "context_blocks": 5, "context_filters": 10},
+    )
+
+
+def test_every_setting_of_a_recipe_has_an_option():
+    names = {parameter.name for parameter in pretrain.params}
+    nested = {"model", "optimizer_options"}  # --set
+    assert {field.name for field in dataclasses.fields(Recipe)} - nested <= names
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data": "x", "num_epoch": 3}, "no setting num_epoch. Did you mean num_epochs?"),
+        ({"data": "x", "budget": "full"}, "no setting budget"),
+        ("[1, 2]", "no settings by name"),
+        ("a: [", "is no YAML"),
+        ({"num_epochs": 3}, "Missing option '--data'"),
+        ({"data": "x", "recipe": "mnist"}, "'mnist' is not one of"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(settings, message, tmp_path):
+    assert message in choose("--config", written(tmp_path, settings)).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("model.contxt_blocks", 3, "model.contxt_blocks. Did you mean model.context_blocks?"),
+        ("optimizer_options.use_emma", True, "Did you mean optimizer_options.use_ema?"),
+        ("learning_rat", 1.0, "Did you mean learning_rate?"),
+        ("num_epochs", 1.5, "num_epochs is a whole number. Received: 1.5"),
+        ("num_epochs", True, "num_epochs is a whole number. Received: True"),
+        ("flip", "yes", "flip is true or false"),
+        ("learning_rate", "fast", "learning_rate is a number"),
+        ("model", 3, "model is settings by name"),
+        ("seed.x", 3, "seed holds no further settings"),
+        ("method", "cpc_v3", r"no method cpc_v3. Did you mean cpc_v"),
+        ("optimizer", "adamx", "no optimizer adamx. Did you mean adam"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_with_the_nearest_name(name, value, message):
+    with pytest.raises(ValueError) as caught:
+        change_recipe(Recipe(), {name: value})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_holds_only_settings_that_are_known(name):
+    assert change_recipe(RECIPES[name], {}) == RECIPES[name]
+
+
+def test_arguments_of_the_method_that_is_passed_on_are_known():
+    settings = {"method": "cpc_v2", "model.patch_size": 64, "optimizer_options.beta_1": 0.8}
+    assert change_recipe(Recipe(), settings).model == {"patch_size": 64}
