@@ -76,11 +76,12 @@ def pretrain(
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of
             it: where nothing is drawn at random, one that was begun on one device goes on with two
             as if nothing had happened.
-        callbacks: further callbacks, such as `SaveEncoders`. What they put into an epoch's logs goes into `metrics.csv`.
-            One whose state outlives a step gives it in `state_dict()`, dicts and lists of JSON's
-            types and arrays, and takes it back in `load_state_dict(state)`, or it begins anew when
-            a run is resumed. One with a method `restore` is told, before a run goes on, what its
-            finished epochs have logged, a list of dicts.
+        callbacks: further callbacks, such as `SaveEncoders`. What they put into an epoch's logs
+            goes into `metrics.csv`. One whose state outlives a step gives it in `state_dict()`,
+            dicts and lists of JSON's types and arrays, and takes it back in
+            `load_state_dict(state)`, or it begins anew when a run is resumed. One with a method
+            `restore` is told, before a run goes on, what its finished epochs have logged, a list of
+            dicts.
         checkpoints: when to save and how many to keep.
         step_backs: how often the run may go back, where its loss is no number or explodes, to the
             end of the last epoch before, and goes on with half the learning rate. It then saves
