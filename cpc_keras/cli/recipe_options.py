@@ -100,6 +100,8 @@ def _read(ctx, param, path):
         raise click.BadParameter(f"{path} is no YAML: {error}", ctx, param) from error
     if not isinstance(found, dict):
         raise click.BadParameter(f"{path} holds no settings by name.", ctx, param)
+    if found.get("budget") == "full":
+        del found["budget"]  # of `cpc-keras demo`, whose full budget is the recipe's own
     try:
         for name in found:
             check_name(str(name).partition(".")[0], {*FIELDS, *DATA}, "setting")

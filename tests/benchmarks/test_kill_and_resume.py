@@ -26,7 +26,6 @@ def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_bits(tmp_path
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     found = json.loads(out.read_text())
     assert found["differences"] == []
-    assert sorted(k["kind"] for k in found["kills"]) == ["export", "moment", "moment", "write"]
-    # At least one kill met a run that had something to lose, and none had ended by itself.
-    places = {kill["resumed from"] for kill in found["kills"]}
-    assert places - {"the beginning"} and "it had ended" not in places
+    assert [k["kind"] for k in found["kills"]] == ["moment", "write", "moment", "export"]
+    # At least one kill met a run that had something to lose.
+    assert {kill["resumed from"] for kill in found["kills"]} - {"the beginning"}

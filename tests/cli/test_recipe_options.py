@@ -80,11 +80,16 @@ def test_every_setting_of_a_recipe_has_an_option():
     assert {field.name for field in dataclasses.fields(Recipe)} - nested <= names
 
 
+def test_the_settings_of_a_demo_repeat_it_unless_it_was_a_smoke_test(tmp_path):
+    settings = {**dataclasses.asdict(RECIPES["mnist_5k"]), "data": "mnist_5k", "budget": "full"}
+    assert choose("--config", written(tmp_path, settings))[:2] == (RECIPES["mnist_5k"], "mnist_5k")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"data": "x", "num_epoch": 3}, "no setting num_epoch. Did you mean num_epochs?"),
-        ({"data": "x", "budget": "full"}, "no setting budget"),
+        ({"data": "x", "budget": "smoke"}, "no setting budget"),
         ("[1, 2]", "no settings by name"),
         ("a: [", "is no YAML"),
         ({"num_epochs": 3}, "Missing option '--data'"),
