@@ -19,6 +19,7 @@ def image_batches(
     seed: int = 0,
     labels: np.ndarray | None = None,
     first_epoch: int = 0,
+    first_step: int = 0,
     epochs: int | None = None,
     shuffle: bool = True,
     drop_remainder: bool = True,
@@ -27,8 +28,9 @@ def image_batches(
 ) -> tf.data.Dataset:
     """Makes batches of images, in an order that depends on the seed and the epoch alone.
 
-    A run that stopped after epoch `e` goes on with `first_epoch=e` and sees the batches it would
-    have seen. One TensorFlow version gives one order; another may give another.
+    A run that stopped `s` steps after epoch `e` goes on with `first_epoch=e, first_step=s` and
+    sees the batches it would have seen. One TensorFlow version gives one order; another may give
+    another.
 
     Args:
         images: `[n, height, width, channels]`, pixels in [0, 255], uint8 or float. Read in place
@@ -38,6 +40,7 @@ def image_batches(
         seed: Chooses the order, together with the epoch.
         labels: Integers `[n]`, -1 for none; None if there are none.
         first_epoch: Epoch to begin with, >= 0.
+        first_step: Batches of that epoch to leave out, 0 to one less than it has.
         epochs: Number of epochs to give; None is without end (pass `steps_per_epoch` to `fit`).
         shuffle: Whether to shuffle; without, every epoch is in the order of `images`.
         drop_remainder: Whether to drop the last batch of an epoch if it is smaller.
@@ -68,13 +71,15 @@ def image_batches(
 
     num_images = len(images)
     num_steps = num_images // batch_size if drop_remainder else -(-num_images // batch_size)
+    _check_first_step(first_step, num_steps)
 
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.range(num_images, dtype=tf.int64)
         if shuffle:
             # Stateless: an epoch's order does not depend on the epochs drawn before it.
             order = tf.random.experimental.stateless_shuffle(order, seed=tf.stack([seed, epoch]))
-        order = tf.data.Dataset.from_tensor_slices(order)
+        done = tf.where(epoch == first_epoch, tf.constant(first_step * batch_size, tf.int64), 0)
+        order = tf.data.Dataset.from_tensor_slices(order[done:])
         order = order.batch(batch_size, drop_remainder=drop_remainder)
         return order.map(lambda index: (index, epoch))
 
@@ -98,7 +103,8 @@ def image_batches(
     dataset = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(epoch_order)
     dataset = dataset.map(gather, num_parallel_calls=2)
     # tf.data cannot count through flat_map; Keras's progress bar wants the number.
-    num_batches = tf.data.INFINITE_CARDINALITY if epochs is None else num_steps * epochs
+    num_batches = num_steps * (epochs or 0) - first_step
+    num_batches = tf.data.INFINITE_CARDINALITY if epochs is None else num_batches
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
     dataset = dataset.prefetch(2)
     # There is nothing to tune, and the thread that tunes sleeps twice as long each time, without
@@ -165,6 +171,15 @@ def _check_numbers(
         raise ValueError(
             f"image_batches: received first_epoch={first_epoch}, epochs={epochs}. Expected "
             "first_epoch >= 0, and epochs >= 1 or None for no end. epochs counts from first_epoch."
+        )
+
+
+def _check_first_step(first_step: int, num_steps: int) -> None:
+    if not 0 <= first_step < num_steps:
+        raise ValueError(
+            f"image_batches: received first_step={first_step} for epochs of {num_steps} batches. "
+            f"Expected 0 to {num_steps - 1}. After the last batch comes first_epoch + 1, with "
+            "first_step=0."
         )
 
 

@@ -8,7 +8,11 @@ import time
 import keras
 import numpy as np
 
+from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
 from cpc_keras.training.checkpoints import save_checkpoint
+from cpc_keras.training.run_state import RunState, seed_generators
+from cpc_keras.training.signal_stop import SignalStop
+from cpc_keras.training.write_atomically import write_atomically
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -18,12 +22,15 @@ class TrainingProgress(keras.callbacks.Callback):
         num_epochs: of the whole run.
         steps_per_epoch: training steps of an epoch.
         first_epoch: epochs that an earlier call has done.
+        first_step: steps of the next epoch that it has done as well.
     """
 
-    def __init__(self, num_epochs: int, steps_per_epoch: int, first_epoch: int = 0):
+    def __init__(
+        self, num_epochs: int, steps_per_epoch: int, first_epoch: int = 0, first_step: int = 0
+    ):
         super().__init__()
         self._total = num_epochs * steps_per_epoch
-        self._first = first_epoch * steps_per_epoch
+        self._first = first_epoch * steps_per_epoch + first_step
         self._bar = None
 
     def on_train_begin(self, logs=None):
@@ -69,11 +76,7 @@ class EpochSeeds(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Set the state of every seed generator of the model."""
-        generators = [
-            generator
-            for layer in self.model._flatten_layers(include_self=True)
-            for generator in layer._seed_generators
-        ]
+        generators = seed_generators(self.model)
         words = np.random.SeedSequence([self._seed, epoch]).generate_state(2 * len(generators))
         for generator, state in zip(generators, words.reshape(-1, 2), strict=True):
             generator.state.assign(state.astype(generator.state.dtype))
@@ -96,12 +99,10 @@ class MetricsCSV(keras.callbacks.Callback):
         """Write the file anew, with the epoch's metrics."""
         self.rows.append({"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        partial = self._path.with_suffix(".partial")
-        with open(partial, "w", newline="") as file:
+        with write_atomically(self._path) as partial, open(partial, "w", newline="") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.rows)
-        partial.replace(self._path)
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict]:
@@ -116,21 +117,132 @@ def read_metrics(path: str | os.PathLike) -> list[dict]:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves a checkpoint at the end of an epoch, at most every `seconds`, and of the last epoch.
+    """Saves checkpoints within epochs and at their ends, and before a signal ends the process.
+
+    It stands last in the list of callbacks, so that the others' states are those after the step.
 
     Args:
         directory: of the checkpoints.
         num_epochs: of the whole run.
-        seconds: least time between two.
+        steps_per_epoch: training steps of an epoch.
+        schedule: how often, and how many stay.
+        state: takes what a checkpoint holds beside model and optimizer; by default nothing.
+        first_step: steps of the first epoch that an earlier call has done.
+        stop: tells of signals; by default none are looked for.
+        every_epoch: save at the end of every epoch, whatever the time.
     """
 
-    def __init__(self, directory: str | os.PathLike, num_epochs: int, seconds: float = 30.0):
+    # Saving takes at most this share of the time, whatever the schedule's seconds.
+    SHARE = 0.02
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        num_epochs: int,
+        steps_per_epoch: int,
+        *,
+        schedule: CheckpointSchedule | None = None,
+        state: RunState | None = None,
+        first_step: int = 0,
+        stop: SignalStop | None = None,
+        every_epoch: bool = False,
+    ):
         super().__init__()
-        self._directory, self._num_epochs, self._seconds = directory, num_epochs, seconds
-        self._last = time.monotonic()
+        self._directory, self._num_epochs = directory, num_epochs
+        self._steps_per_epoch = steps_per_epoch
+        self._schedule = schedule or CheckpointSchedule()
+        self._state = state or RunState(())
+        self._first, self._stop, self._every_epoch = first_step, stop, every_epoch
+        self._epoch, self._done = 0, 0
+        self._last, self._pause = time.monotonic(), self._schedule.seconds
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remember where the epoch begins."""
+        self._epoch, self._done, self._first = epoch, self._first, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Save if it is time; and end if a signal came."""
+        self._done += 1
+        if self._done == self._steps_per_epoch:
+            return  # the end of the epoch is about to come
+        every = self._schedule.steps
+        if self._signaled() or self._is_time() or (every and self._done % every == 0):
+            self._save(self._epoch, self._done)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Save if it is time."""
-        if time.monotonic() - self._last >= self._seconds or epoch + 1 == self._num_epochs:
-            save_checkpoint(self.model, self._directory, epoch=epoch + 1)
-            self._last = time.monotonic()
+        """Save if it is time; and end if a signal came."""
+        last = epoch + 1 == self._num_epochs
+        if last or self._every_epoch or self._schedule.steps or self._signaled() or self._is_time():
+            self._save(epoch + 1, 0)
+
+    def _is_time(self):
+        return time.monotonic() - self._last >= self._pause
+
+    def _signaled(self):
+        return self._stop is not None and self._stop.requested is not None
+
+    def _save(self, epoch, step):
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()  # JAX's trainer keeps the weights elsewhere meanwhile
+        begun = time.monotonic()
+        self._refuse_broken_weights(epoch, step)
+        path = save_checkpoint(
+            self.model,
+            self._directory,
+            epoch=epoch,
+            step=step,
+            state=self._state.take(self.model),
+            keep=self._schedule.keep,
+        )
+        self._last = time.monotonic()
+        self._pause = max(self._schedule.seconds, (self._last - begun) / self.SHARE)
+        if self._signaled():
+            print(f"Saved after epoch {epoch}, step {step}: {path}")
+            self._stop.leave()
+
+    def _refuse_broken_weights(self, epoch, step):
+        """A finite loss may have had a gradient that was not; such weights are no checkpoint."""
+        for variable in self.model.trainable_variables:
+            if not np.all(np.isfinite(keras.ops.convert_to_numpy(variable.value))):
+                rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+                raise FloatingPointError(
+                    f"The weights {variable.path} are not finite after epoch {epoch}, step {step}, "
+                    f"though the loss was; the learning rate is {rate:.3g}. They were not saved: "
+                    f"earlier checkpoints under {self._directory} are good. Try a lower learning "
+                    "rate or global_clipnorm in the optimizer."
+                )
+
+
+class ResumeWithinEpoch(keras.callbacks.Callback):
+    """Goes on within an epoch: gives it the state it had, and ends it after the steps that remain.
+
+    Where a run was stopped within an epoch, `fit` begins one: the averages of metrics and what is
+    drawn at random then go on from `state`, and the epoch is as long as what is left of it. It
+    stands behind `EpochSeeds`.
+
+    Args:
+        state: what `RunState.take` returned.
+        num_steps: steps of the epoch that are left.
+    """
+
+    def __init__(self, state: dict, num_steps: int):
+        super().__init__()
+        self._state, self._left, self._ended = state, num_steps, False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Give metrics and seed generators their state, in the first epoch."""
+        if self._state is not None:
+            RunState.give_model(self.model, self._state)
+            self._state = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """End the first epoch when its steps are done."""
+        self._left -= 1
+        if self._left == 0:
+            # It ends the epoch; that `fit` goes on, `on_epoch_end` sees to.
+            self._ended, self.model.stop_training = not self.model.stop_training, True
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Have `fit` go on with the next epoch."""
+        if self._ended:
+            self._ended, self.model.stop_training = False, False

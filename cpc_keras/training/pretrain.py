@@ -1,9 +1,11 @@
 """Pre-train a model into a run directory."""
 
+import contextlib
+import copy
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -14,13 +16,25 @@ from cpc_keras.training.callbacks import (
     Checkpoints,
     EpochSeeds,
     MetricsCSV,
+    ResumeWithinEpoch,
     TrainingProgress,
 )
-from cpc_keras.training.checkpoints import newest_checkpoint
+from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
+from cpc_keras.training.checkpoints import all_checkpoints, newest_checkpoint
 from cpc_keras.training.distribution_strategy import scope_of
 from cpc_keras.training.lars import LARS
-from cpc_keras.training.recipe import Recipe
+from cpc_keras.training.recipe import PRECISIONS, Recipe
+from cpc_keras.training.run_state import RunState, has_state
+from cpc_keras.training.signal_stop import SignalStop
 from cpc_keras.training.stop_at_nan import StopAtNaN
+from cpc_keras.training.write_atomically import PARTIAL, write_atomically
+
+OPTIMIZERS = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "lamb": keras.optimizers.Lamb,
+    "lars": LARS,
+}
 
 
 def pretrain(
@@ -33,11 +47,20 @@ def pretrain(
     held_out_images: np.ndarray | None = None,
     tensorboard: bool = False,
     strategy=None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoints: CheckpointSchedule | None = None,
+    step_backs: int = 0,
 ) -> keras.Model:
     """Train without labels, resumably: the same call goes on where the last one stopped.
 
     The run directory gets `config.yaml`, `metrics.csv` (one line an epoch), `checkpoints/` and, on
     demand, TensorBoard logs.
+
+    A run may be killed at any moment. Called again, it goes on from the newest checkpoint that is
+    whole, which may lie within an epoch, and ends with the weights, the optimizer and the metrics
+    of a run that was never stopped: to the last bit where the same steps give the same bits, as on
+    a CPU with `tf.config.experimental.enable_op_determinism()`. SIGTERM and Ctrl-C let the step
+    end, save, and then do what they would have done.
 
     Args:
         build_model: returns the model to train from scratch.
@@ -52,20 +75,200 @@ def pretrain(
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of
             it: where nothing is drawn at random, one that was begun on one device goes on with two
             as if nothing had happened.
+        callbacks: further callbacks. What they put into an epoch's logs goes into `metrics.csv`.
+            One whose state outlives a step gives it in `state_dict()`, dicts and lists of JSON's
+            types and arrays, and takes it back in `load_state_dict(state)`, or it begins anew when
+            a run is resumed.
+        checkpoints: when to save and how many to keep.
+        step_backs: how often the run may go back, where its loss is no number or explodes, to the
+            end of the last epoch before, and goes on with half the learning rate. It then saves
+            after every epoch.
 
     Returns:
         The trained, compiled model.
 
     Raises:
         FileExistsError: the directory belongs to a run with other settings, or is no run.
-        ValueError: fewer images than a batch, or a batch that replicas cannot share evenly.
-        FloatingPointError: a loss that is not finite; checkpoints of earlier epochs stay.
+        ValueError: fewer images than a batch, a batch that replicas cannot share evenly, or other
+            images than the run began with.
+        FloatingPointError: a loss that is not finite or explodes; checkpoints of before stay.
+        OSError: a checkpoint could not be written, on a full disk for example; those before stay.
     """
     run_directory = pathlib.Path(run_directory)
-    num_steps = len(images) // recipe.batch_size
-    if not num_steps:
+    _check_batches(len(images), recipe, strategy)
+    _claim(run_directory, {**dataclasses.asdict(recipe), **(facts or {})})
+    run = _Run(
+        build_model=build_model,
+        images=images,
+        directory=run_directory,
+        recipe=recipe,
+        held_out_images=held_out_images,
+        tensorboard=tensorboard,
+        strategy=strategy,
+        callbacks=tuple(callbacks),
+        checkpoints=checkpoints or CheckpointSchedule(),
+        step_backs=step_backs,
+    )
+    with _dtype_policy(recipe.precision):
+        return run.to_the_end()
+
+
+@dataclasses.dataclass
+class _Run:
+    """A run and its ways on: from nothing, from a checkpoint, and back to one."""
+
+    build_model: Callable[[], keras.Model]
+    images: np.ndarray
+    directory: pathlib.Path
+    recipe: Recipe
+    held_out_images: np.ndarray | None
+    tensorboard: bool
+    strategy: object
+    callbacks: tuple
+    checkpoints: CheckpointSchedule
+    step_backs: int
+    stop: SignalStop = dataclasses.field(default_factory=SignalStop)
+
+    @property
+    def num_steps(self):
+        return len(self.images) // self.recipe.batch_size
+
+    @property
+    def checkpoint_directory(self):
+        return self.directory / "checkpoints"
+
+    def to_the_end(self):
+        """Train what remains, going back where that is asked for."""
+        found = newest_checkpoint(self.checkpoint_directory)
+        if found and (found.epoch or found.step):
+            total = self.recipe.num_epochs
+            print(f"Going on after {found.place} of {total} epochs ({found.path}).")
+        fresh = [(c, copy.deepcopy(c.state_dict())) for c in self.callbacks if has_state(c)]
+        num_backs = 0
+        while True:
+            model, state = self._model_of(found)
+            backs_before = state["facts"]["step_backs"] if state else 0
+            num_backs = max(num_backs, backs_before)
+            if num_backs > backs_before:
+                model.optimizer.learning_rate = _rate(
+                    self.recipe, self.num_steps, factor=0.5**num_backs
+                )
+            try:
+                self._fit(model, found, state, num_backs)
+                return model
+            except FloatingPointError as error:
+                if num_backs >= self.step_backs or self.stop.requested is not None:
+                    raise
+                num_backs += 1
+                for callback, begun in fresh:
+                    callback.load_state_dict(begun)
+                found = self._go_back(error, num_backs)
+
+    def _model_of(self, found):
+        keras.utils.set_random_seed(self.recipe.seed)
+        if not found:
+            with scope_of(self.strategy):
+                model = self.build_model()
+                _compile(model, self.recipe, self.num_steps)
+            return model, None
+        with scope_of(self.strategy):
+            model = keras.saving.load_model(found.path)
+        state = found.state()
+        if state and state["facts"]["num_images"] != len(self.images):
+            raise ValueError(
+                f"The run in {self.directory} began with {state['facts']['num_images']} images, "
+                f"and now there are {len(self.images)}. Expected the same ones. Bring them back, "
+                "or begin a new run in another output directory."
+            )
+        return model, state
+
+    def _fit(self, model, found, state, num_backs):
+        recipe, num_steps = self.recipe, self.num_steps
+        first_epoch, first_step = (found.epoch, found.step) if found else (0, 0)
+        if first_epoch >= recipe.num_epochs:
+            # The last checkpoint holds the weights beside their average, as training needs them.
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+            return
+        progress = TrainingProgress(recipe.num_epochs, num_steps, first_epoch, first_step)
+        callbacks = [StopAtNaN(checkpoints=self.checkpoint_directory), EpochSeeds(recipe.seed)]
+        if first_step:
+            callbacks.append(ResumeWithinEpoch(state, num_steps - first_step))
+        # Others' callbacks come before those that write what they found.
+        callbacks += [*self.callbacks, MetricsCSV(self.directory / "metrics.csv", first_epoch)]
+        callbacks.append(progress)
+        if self.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(self.directory / "logs"))
+        run_state = RunState(callbacks, {"num_images": len(self.images), "step_backs": num_backs})
+        if state:
+            run_state.give_callbacks(state)
+        with self.stop as stop:
+            callbacks.append(
+                Checkpoints(
+                    self.checkpoint_directory,
+                    recipe.num_epochs,
+                    num_steps,
+                    schedule=self.checkpoints,
+                    state=run_state,
+                    first_step=first_step,
+                    stop=stop,
+                    every_epoch=self.step_backs > 0,
+                )
+            )
+            try:
+                model.fit(
+                    image_batches(
+                        self.images,
+                        batch_size=recipe.batch_size,
+                        seed=recipe.seed,
+                        first_epoch=first_epoch,
+                        first_step=first_step,
+                        crop_size=recipe.crop_size,
+                        flip=recipe.flip,
+                    ),
+                    steps_per_epoch=num_steps,
+                    initial_epoch=first_epoch,
+                    epochs=recipe.num_epochs,
+                    validation_data=_whole_batches(self.held_out_images, recipe),
+                    callbacks=callbacks,
+                    shuffle=False,  # the dataset does it
+                    verbose=0,
+                )
+            finally:
+                progress.close()
+
+    def _go_back(self, error, num_backs):
+        # To the end of an epoch, not to the newest checkpoint: that one depends on the clock, and
+        # the run would not be the same twice.
+        found = newest_checkpoint(self.checkpoint_directory, whole_epochs=True)
+        for checkpoint in all_checkpoints(self.checkpoint_directory):
+            if found is None or checkpoint[1:] > found[1:]:
+                checkpoint.path.unlink()
+        print(
+            f"{error}\nGoing back to {found.place if found else 'the beginning'}, with "
+            f"{0.5**num_backs:g} times the learning rate (step back {num_backs} of at most "
+            f"{self.step_backs})."
+        )
+        return found
+
+
+@contextlib.contextmanager
+def _dtype_policy(precision):
+    if precision not in PRECISIONS:
         raise ValueError(
-            f"{len(images)} images do not fill one batch of {recipe.batch_size}. Use more images "
+            f"The precision of a recipe must be one of {PRECISIONS}. Received: {precision!r}."
+        )
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _check_batches(num_images, recipe, strategy):
+    if num_images < recipe.batch_size:
+        raise ValueError(
+            f"{num_images} images do not fill one batch of {recipe.batch_size}. Use more images "
             "or a smaller batch size."
         )
     num_replicas = 1 if strategy is None else strategy.num_replicas_in_sync
@@ -74,80 +277,36 @@ def pretrain(
             f"A batch of {recipe.batch_size} images cannot be shared evenly by {num_replicas} "
             f"replicas. Use a batch size that is a multiple of {num_replicas}."
         )
-    _claim(run_directory, {**dataclasses.asdict(recipe), **(facts or {})})
-    found = newest_checkpoint(run_directory / "checkpoints")
-    if found:
-        path, first_epoch = found
-        with scope_of(strategy):
-            model = keras.saving.load_model(path)
-        if first_epoch:
-            print(f"Going on after epoch {first_epoch} of {recipe.num_epochs} ({path}).")
-    else:
-        first_epoch = 0
-        keras.utils.set_random_seed(recipe.seed)
-        with scope_of(strategy):
-            model = build_model()
-            _compile(model, recipe, num_steps)
-    if first_epoch >= recipe.num_epochs:
-        # The last checkpoint holds the weights beside their average, as training needs them.
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-        return model
-    progress = TrainingProgress(recipe.num_epochs, num_steps, first_epoch)
-    callbacks = [
-        StopAtNaN(),
-        EpochSeeds(recipe.seed),
-        MetricsCSV(run_directory / "metrics.csv", first_epoch),
-        Checkpoints(run_directory / "checkpoints", recipe.num_epochs),
-        progress,
-    ]
-    if tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(run_directory / "logs"))
-    try:
-        model.fit(
-            image_batches(
-                images,
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
-                first_epoch=first_epoch,
-                crop_size=recipe.crop_size,
-                flip=recipe.flip,
-            ),
-            steps_per_epoch=num_steps,
-            initial_epoch=first_epoch,
-            epochs=recipe.num_epochs,
-            validation_data=_whole_batches(held_out_images, recipe),
-            callbacks=callbacks,
-            shuffle=False,  # the dataset does it
-            verbose=0,
-        )
-    finally:
-        progress.close()
-    return model
 
 
 def _compile(model, recipe, num_steps):
-    model.compile(optimizer=_optimizer(recipe, recipe.num_epochs * num_steps))
-
-
-def _optimizer(recipe, total):
-    optimizers = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam, "lars": LARS}
-    if recipe.optimizer not in optimizers:
+    if recipe.optimizer not in OPTIMIZERS:
         raise ValueError(
-            f"The optimizer of a recipe must be one of {tuple(optimizers)}. Received: "
+            f"The optimizer of a recipe must be one of {tuple(OPTIMIZERS)}. Received: "
             f"{recipe.optimizer!r}."
         )
-    rate = recipe.learning_rate
-    if recipe.schedule == "cosine":
-        warm_up = max(1, int(total * recipe.warmup))
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
-        )
-    elif recipe.schedule != "constant":
+    optimizer = OPTIMIZERS[recipe.optimizer]
+    # In mixed_float16, Keras puts a LossScaleOptimizer around it.
+    model.compile(optimizer=optimizer(_rate(recipe, num_steps), **recipe.optimizer_options))
+
+
+def _rate(recipe, num_steps, *, factor=1.0):
+    """The learning rate, a number or a schedule, that a recipe asks for, times a factor."""
+    rate = recipe.learning_rate * factor
+    if recipe.schedule == "constant":
+        return rate
+    if recipe.schedule != "cosine":
         raise ValueError(
             f'The schedule of a recipe must be "cosine" or "constant". Received: '
             f"{recipe.schedule!r}."
         )
-    return optimizers[recipe.optimizer](rate, **recipe.optimizer_options)
+    # Keras's schedules count updates, not the steps whose gradients one gathers.
+    gathered = recipe.optimizer_options.get("gradient_accumulation_steps") or 1
+    total = recipe.num_epochs * num_steps // gathered
+    warm_up = max(1, int(total * recipe.warmup))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
+    )
 
 
 def _whole_batches(images, recipe):
@@ -177,13 +336,16 @@ def _claim(run_directory, config):
                 f"see {path}). Choose another output directory, or repeat the settings to resume."
             )
         return
-    if run_directory.exists() and any(run_directory.iterdir()):
+    # A kill may have come while the settings were written, before all else.
+    left = {f"{PARTIAL}{path.name}"}
+    if run_directory.exists() and {p.name for p in run_directory.iterdir()} - left:
         raise FileExistsError(
             f"{run_directory} exists, is not empty and is no run of cpc-keras (no config.yaml). "
             "Choose another output directory."
         )
     run_directory.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    with write_atomically(path) as partial:
+        partial.write_text(text)
 
 
 def _plain(value):

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -12,9 +14,13 @@ class Recipe:
         model: arguments of the method other than the shape of images.
         num_epochs: passes over the images.
         batch_size: images a step.
-        optimizer: "adamw", "adam" or "lars" (`training.LARS`).
+        optimizer: "adamw", "adam", "lamb" or "lars" (`training.LARS`).
         optimizer_options: further arguments of that optimizer, for example
-            `{"weight_decay": 1e-4}`.
+            `{"weight_decay": 1e-4}`. `"use_ema": True` has a run give averaged weights;
+            `"gradient_accumulation_steps": 4` updates after every fourth step with the mean of
+            their gradients, which saves memory and adds no negatives: a step's candidates are those
+            of its own batch. More candidates in the same memory give `model`'s `"chunk_size"`
+            (`CPCModel`), which encodes a large batch in parts.
         learning_rate: the peak.
         schedule: "cosine" (linear warm-up, then cosine to zero) or "constant".
         warmup: share of the steps over which the cosine schedule's rate rises.
@@ -25,6 +31,9 @@ class Recipe:
         flip: mirror every second image of training, at random.
         image_augmentation: name of an augmentation of `augmentations.image_augmentation`, applied
             to whole images in pre-training, or "none".
+        precision: "float32", "mixed_bfloat16" or "mixed_float16": what layers compute in, while
+            weights and losses stay float32. With "mixed_float16" the loss is scaled so that small
+            gradients are not lost, and steps whose gradients overflow are left out.
         seed: of initial weights, order, augmentation and sampled candidates.
     """
 
@@ -42,6 +51,7 @@ class Recipe:
     crop_size: int | None = None
     flip: bool = False
     image_augmentation: str = "none"
+    precision: str = "float32"
     seed: int = 0
 
 
