@@ -9,6 +9,7 @@ from cpc_keras.data.image_batches import image_batches
 from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
 from cpc_keras.data.label_subset import label_subset
 from cpc_keras.data.load_data import load_data
+from cpc_keras.data.mixed_batches import mixed_batches
 
 __all__ = [
     "ImageData",
@@ -19,4 +20,5 @@ __all__ = [
     "image_batches",
     "label_subset",
     "load_data",
+    "mixed_batches",
 ]
