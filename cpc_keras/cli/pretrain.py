@@ -12,9 +12,10 @@ from cpc_keras.augmentations import (
     image_augmentation,
 )
 from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.data import label_subset
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
-from cpc_keras.methods import METHODS
+from cpc_keras.methods import METHODS, needs_labels
 from cpc_keras.training import RECIPES, STRATEGIES, Recipe, distribution_strategy
 from cpc_keras.training import pretrain as run_pretraining
 
@@ -48,6 +49,12 @@ NUM_HELD_OUT = 256
     default=None,
     help="Augment the predicted patches' image on its own.  [default: recipe]",
 )
+@click.option(
+    "--label-fraction",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the labels, balanced over classes, that methods which use labels see.  "
+    "[default: 1]",
+)
 @click.option("--seed", type=int, default=0, help="Of everything that is drawn.")
 @click.option(
     "--stream",
@@ -62,7 +69,17 @@ NUM_HELD_OUT = 256
 )
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
 def pretrain(
-    data, image_size, channels, out, recipe, seed, stream, strategy, tensorboard, **options
+    data,
+    image_size,
+    channels,
+    out,
+    recipe,
+    seed,
+    stream,
+    strategy,
+    tensorboard,
+    label_fraction,
+    **options,
 ):
     """Pre-train an encoder on images without labels.
 
@@ -72,6 +89,13 @@ def pretrain(
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
     splits = load(data, image_size, channels, in_memory=not stream)
     facts = {"data": data, "image_size": image_size, "channels": channels}
+    if needs_labels(METHODS[recipe.method]):
+        label_fraction = label_fraction or 1.0
+    elif label_fraction is not None:
+        raise click.UsageError(
+            f"--label-fraction goes with a method that uses labels. Received it with "
+            f"{recipe.method!r}, which uses none."
+        )
     artifact = pretrain_and_export(
         splits,
         recipe,
@@ -80,6 +104,7 @@ def pretrain(
         tensorboard=tensorboard,
         command=_command(),
         strategy=distribution_strategy(strategy),
+        label_fraction=label_fraction,
     )
     skipped = splits.train.skipped
     if skipped:
@@ -113,8 +138,17 @@ def override(
     return dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
 
 
-def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Model:
-    """Build the model of a recipe for images of a shape; where the recipe crops, for the crop."""
+def build_model(
+    recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int | None = None
+) -> keras.Model:
+    """Build the model of a recipe for images of a shape; where the recipe crops, for the crop.
+
+    Args:
+        recipe: the recipe.
+        image_shape: `(height, width, channels)`.
+        num_classes: for methods that use labels.
+    """
+    classes = {} if num_classes is None else {"num_classes": num_classes}
     shape = tuple(image_shape)
     if recipe.crop_size:
         shape = (recipe.crop_size, recipe.crop_size, shape[-1])
@@ -122,18 +156,31 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Mode
         shape,
         image_augmentation=image_augmentation(recipe.image_augmentation, shape),
         seed=recipe.seed,
-        **recipe.model,
+        **{**classes, **recipe.model},
     )
 
 
 def pretrain_and_export(
-    splits, recipe, run_directory, *, facts, command, tensorboard=False, strategy=None
+    splits,
+    recipe,
+    run_directory,
+    *,
+    facts,
+    command,
+    tensorboard=False,
+    strategy=None,
+    label_fraction=None,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once."""
     from cpc_keras.export import write_artifact
 
+    labels = labeled_index = num_classes = None
+    if label_fraction is not None:
+        labels = splits.train.require_labels()
+        num_classes = int(labels.max()) + 1
+        labeled_index = label_subset(labels, label_fraction, seed=recipe.seed)
     model = run_pretraining(
-        lambda: build_model(recipe, splits.train.image_shape),
+        lambda: build_model(recipe, splits.train.image_shape, num_classes),
         splits.train.images,
         run_directory=run_directory,
         recipe=recipe,
@@ -141,6 +188,8 @@ def pretrain_and_export(
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
         tensorboard=tensorboard,
         strategy=strategy,
+        labels=labels,
+        labeled_index=labeled_index,
     )
     artifact = pathlib.Path(run_directory) / "artifact"
     if not artifact.exists():
@@ -150,7 +199,8 @@ def pretrain_and_export(
             facts={
                 "method": recipe.method,
                 "command": command,
-                "data": f"{splits.train.source}, {len(splits.train)} images, no labels",
+                "data": f"{splits.train.source}, {len(splits.train)} images, "
+                + ("no labels" if labels is None else f"{len(labeled_index)} labels"),
                 "num_epochs": recipe.num_epochs,
                 "seed": recipe.seed,
             },

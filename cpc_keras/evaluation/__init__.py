@@ -2,14 +2,19 @@
 
 from cpc_keras.evaluation.check_leakage import check_leakage
 from cpc_keras.evaluation.comparison_rows import comparison_rows
+from cpc_keras.evaluation.draw_method_tables import draw_method_tables
 from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.format_method_tables import format_method_tables
 from cpc_keras.evaluation.image_classifier import image_classifier
 from cpc_keras.evaluation.label_efficiency import FRACTIONS, label_efficiency, num_fits
+from cpc_keras.evaluation.label_scores import label_scores, top_k_accuracy
 from cpc_keras.evaluation.leakage_result import LeakageFinding, LeakageMap, LeakageResult
 from cpc_keras.evaluation.linear_probe import LinearProbe
+from cpc_keras.evaluation.method_tables import method_tables
 from cpc_keras.evaluation.nearest_images import nearest_images
 from cpc_keras.evaluation.network_row import NetworkRow
 from cpc_keras.evaluation.probe_row import ProbeRow
+from cpc_keras.evaluation.published_results import PUBLISHED_RESULTS, Published
 from cpc_keras.evaluation.result_log import ResultLog
 from cpc_keras.evaluation.summary_table import format_table, summarize, verdict
 from cpc_keras.evaluation.whole_image_cnn import whole_image_cnn
@@ -17,22 +22,29 @@ from cpc_keras.evaluation.write_report import write_report
 
 __all__ = [
     "FRACTIONS",
+    "PUBLISHED_RESULTS",
     "LeakageFinding",
     "LeakageMap",
     "LeakageResult",
     "LinearProbe",
     "NetworkRow",
     "ProbeRow",
+    "Published",
     "ResultLog",
     "check_leakage",
     "comparison_rows",
+    "draw_method_tables",
     "extract_features",
+    "format_method_tables",
     "format_table",
     "image_classifier",
     "label_efficiency",
+    "label_scores",
+    "method_tables",
     "nearest_images",
     "num_fits",
     "summarize",
+    "top_k_accuracy",
     "verdict",
     "whole_image_cnn",
     "write_report",

@@ -3,6 +3,7 @@
 from cpc_keras.methods.cpc_pair import cpc_pair
 from cpc_keras.methods.cpc_v1 import cpc_v1
 from cpc_keras.methods.cpc_v2 import cpc_v2
+from cpc_keras.methods.needs_labels import needs_labels
 from cpc_keras.methods.pseudo_label import pseudo_label
 from cpc_keras.methods.rotation_joint import rotation_joint
 from cpc_keras.methods.simclr import simclr
@@ -28,6 +29,7 @@ __all__ = [
     "cpc_pair",
     "cpc_v1",
     "cpc_v2",
+    "needs_labels",
     "pseudo_label",
     "rotation_joint",
     "simclr",
