@@ -15,6 +15,7 @@ import pytest
 from cpc_keras.methods import METHODS, needs_labels
 from cpc_keras.models import PretrainingModel
 from cpc_keras.training import Recipe, pretrain
+from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
 
 SIDE = 16
 BATCH, CLASSES = 8, 3
@@ -23,7 +24,9 @@ CPC = {
     "patch_encoder": "mlp",
     "patch_size": 4,
     "patch_stride": 2,
-    "offsets": (2, 3),
+    "offsets": (2,),
+    # One direction of four: the graph of each takes seconds to build.
+    "directions": ("down",),
     "context_blocks": 1,
     "context_filters": 8,
     # What is drawn anew in every step is not learned by heart in few.
@@ -41,12 +44,14 @@ class Row:
         learned: share of the first loss that is left after learning a batch by heart.
         learning_rate: of Adam, for that.
         no_parity: why two replicas need not train as one, or "".
+        eager: whether a step without a graph is faster than to build it.
     """
 
     options: dict
     learned: float = 0.5
     learning_rate: float = 3e-3
     no_parity: str = ""
+    eager: bool = True
 
 
 SMALL = {"encoder": "mlp"}
@@ -63,6 +68,7 @@ ROWS = {
         {**SMALL, "entropy_minimization": True},
         learned=0.7,
         no_parity="each replica draws its own directions to begin with",
+        eager=False,
     ),
     "rotation_joint": Row(SMALL, learned=0.7),
 }
@@ -97,45 +103,41 @@ def losses(model, name, channels=1, epochs=1, count=BATCH):
     return fitted.history["loss"]
 
 
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_it_learns_a_batch_by_heart_with_one_channel_and_with_three(name, channels):
-    keras.utils.set_random_seed(0)
-    model = build(name, channels)
-    model.compile(optimizer=keras.optimizers.Adam(ROWS[name].learning_rate))
-    found = losses(model, name, channels, epochs=60)
-    assert np.isfinite(found).all()
-    # The weight of pseudo-labels begins at 0: the cross-entropy alone was the first loss.
-    assert np.mean(found[-5:]) < ROWS[name].learned * np.mean(found[:2]), found[::10]
-    features = model.encoder(batch(name, channels)["image"])
-    assert features.shape == (BATCH, model.encoder.output_shape[-1])
-    assert features.dtype == "float32"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_it_comes_back_from_a_file_and_goes_on(name, tmp_path):
+def test_it_learns_a_batch_by_heart_and_comes_back_from_a_file(name, tmp_path):
     keras.utils.set_random_seed(0)
     model = build(name)
-    model.compile(optimizer=keras.optimizers.Adam(1e-3))
-    losses(model, name, epochs=2)
+    model.compile(optimizer=keras.optimizers.Adam(ROWS[name].learning_rate))
+    found = losses(model, name, epochs=60)
+    assert np.isfinite(found).all()
+    assert np.mean(found[-5:]) < ROWS[name].learned * np.mean(found[:2]), found[::10]
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert type(again) is type(model)
     for a, b in zip(model.variables, again.variables, strict=True):
         if "seed_generator" not in a.path:  # Keras's files do not hold them; see `EpochSeeds`
             np.testing.assert_array_equal(a, b, err_msg=a.path)
-    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) == 2
-    assert np.isfinite(losses(again, name)).all()
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) == 60
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_trains_on_three_channels(name):
+    model = build(name, 3)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), run_eagerly=ROWS[name].eager)
+    assert np.isfinite(losses(model, name, 3)).all()
+    features = model.encoder(batch(name, 3)["image"])
+    assert features.shape == (BATCH, model.encoder.output_shape[-1])
+    assert features.dtype == "float32"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_argument_comes_back_from_the_config(name):
     model = build(name)
-    # Through JSON, as in a file.
-    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
-    again = keras.saving.deserialize_keras_object(config)
+    # Through JSON, as in a file; Keras empties what it reads.
+    text = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
+    again = keras.saving.deserialize_keras_object(json.loads(text))
     assert isinstance(again, PretrainingModel)
-    assert json.loads(json.dumps(keras.saving.serialize_keras_object(again))) == config
+    assert json.dumps(keras.saving.serialize_keras_object(again), sort_keys=True) == text
     assert [v.shape for v in again.variables] == [v.shape for v in model.variables]
     assert again.get_config().keys() == model.get_config().keys()
 
@@ -147,9 +149,9 @@ def test_mixed_precision_trains_and_gives_float32(name):
         model = build(name)
     finally:
         keras.config.set_dtype_policy("float32")
-    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), run_eagerly=ROWS[name].eager)
     before = model.get_weights()
-    assert np.isfinite(losses(model, name, epochs=2)).all()
+    assert np.isfinite(losses(model, name)).all()
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
     assert model.encoder(batch(name)["image"]).dtype == "float32"
     assert any(layer.compute_dtype == "bfloat16" for layer in model.encoder._flatten_layers())
@@ -168,6 +170,7 @@ class StopAfter(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stopped_run_ends_as_one_that_was_never_stopped(name, tmp_path):
     data = batch(name, count=32)
@@ -181,6 +184,7 @@ def test_a_stopped_run_ends_as_one_that_was_never_stopped(name, tmp_path):
             data["image"],
             run_directory=tmp_path / directory,
             recipe=recipe,
+            checkpoints=CheckpointSchedule(steps=1),
             **given,
             **options,
         )
