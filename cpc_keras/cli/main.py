@@ -18,6 +18,7 @@ COMMANDS = {
     "describe": "Tell what a model is and what a step of its training costs.",
     "evaluate": "Measure what pre-trained encoders are worth with few labels.",
     "finetune": "Train a pre-trained encoder with a classifier on labels.",
+    "tables": "Compare methods with one budget, beside the published numbers.",
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
     "presets": "List the encoders that come with the package, and what they are worth.",
 }

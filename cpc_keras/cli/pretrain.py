@@ -9,9 +9,10 @@ from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
 from cpc_keras.cli.options import Numbers, data_options, load
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
+from cpc_keras.data import label_subset
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
-from cpc_keras.methods import METHODS
+from cpc_keras.methods import METHODS, needs_labels
 from cpc_keras.training import (
     STRATEGIES,
     CheckpointSchedule,
@@ -49,6 +50,12 @@ NUM_HELD_OUT = 256
     "--independent-targets/--shared-targets",
     default=None,
     help="Augment the predicted patches' image on its own.  [default: recipe]",
+)
+@click.option(
+    "--label-fraction",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the labels, balanced over classes, that methods which use labels see.  "
+    "[default: 1]",
 )
 @click.option(
     "--stream",
@@ -109,6 +116,7 @@ def pretrain(
     recipe,
     config,
     settings,
+    label_fraction,
     **options,
 ):
     """Pre-train an encoder on images without labels.
@@ -126,6 +134,13 @@ def pretrain(
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
     splits = load(data, image_size, channels, in_memory=not stream)
     facts = {"data": data, "image_size": image_size, "channels": channels}
+    if needs_labels(METHODS[recipe.method]):
+        label_fraction = label_fraction or 1.0
+    elif label_fraction is not None:
+        raise click.UsageError(
+            f"--label-fraction goes with a method that uses labels. Received it with "
+            f"{recipe.method!r}, which uses none."
+        )
     artifact = pretrain_and_export(
         splits,
         recipe,
@@ -137,6 +152,7 @@ def pretrain(
         strategy=distribution_strategy(strategy),
         checkpoints=CheckpointSchedule(checkpoint_seconds, checkpoint_steps, keep),
         step_backs=STEP_BACKS if on_nan == "step-back" else 0,
+        label_fraction=label_fraction,
     )
     skipped = splits.train.skipped
     if skipped:
@@ -148,8 +164,17 @@ def pretrain(
     click.echo(f"What it is worth: cpc-keras evaluate {out} --data {data}")
 
 
-def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Model:
-    """Build the model of a recipe for images of a shape; where the recipe crops, for the crop."""
+def build_model(
+    recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int | None = None
+) -> keras.Model:
+    """Build the model of a recipe for images of a shape; where the recipe crops, for the crop.
+
+    Args:
+        recipe: the recipe.
+        image_shape: `(height, width, channels)`.
+        num_classes: for methods that use labels.
+    """
+    classes = {} if num_classes is None else {"num_classes": num_classes}
     shape = tuple(image_shape)
     if recipe.crop_size:
         shape = (recipe.crop_size, recipe.crop_size, shape[-1])
@@ -157,12 +182,20 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Mode
         shape,
         image_augmentation=image_augmentation(recipe.image_augmentation, shape),
         seed=recipe.seed,
-        **recipe.model,
+        **{**classes, **recipe.model},
     )
 
 
 def pretrain_and_export(
-    splits, recipe, run_directory, *, facts, command, save_encoders_every=0, **options
+    splits,
+    recipe,
+    run_directory,
+    *,
+    facts,
+    command,
+    save_encoders_every=0,
+    label_fraction=None,
+    **options,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once.
 
@@ -174,14 +207,21 @@ def pretrain_and_export(
     if save_encoders_every:
         kept = pathlib.Path(run_directory) / "encoders"
         callbacks.append(SaveEncoders(kept, every=save_encoders_every))
+    labels = labeled_index = num_classes = None
+    if label_fraction is not None:
+        labels = splits.train.require_labels()
+        num_classes = int(labels.max()) + 1
+        labeled_index = label_subset(labels, label_fraction, seed=recipe.seed)
     model = run_pretraining(
-        lambda: build_model(recipe, splits.train.image_shape),
+        lambda: build_model(recipe, splits.train.image_shape, num_classes),
         splits.train.images,
         run_directory=run_directory,
         recipe=recipe,
         facts=facts,
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
         callbacks=callbacks,
+        labels=labels,
+        labeled_index=labeled_index,
         **options,
     )
     artifact = pathlib.Path(run_directory) / "artifact"
@@ -192,7 +232,8 @@ def pretrain_and_export(
             facts={
                 "method": recipe.method,
                 "command": command,
-                "data": f"{splits.train.source}, {len(splits.train)} images, no labels",
+                "data": f"{splits.train.source}, {len(splits.train)} images, "
+                + ("no labels" if labels is None else f"{len(labeled_index)} labels"),
                 "num_epochs": recipe.num_epochs,
                 "seed": recipe.seed,
             },

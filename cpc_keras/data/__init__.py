@@ -10,6 +10,7 @@ from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
 from cpc_keras.data.image_groups import image_groups
 from cpc_keras.data.label_subset import label_subset
 from cpc_keras.data.load_data import load_data
+from cpc_keras.data.mixed_batches import mixed_batches
 from cpc_keras.data.read_label_subset import read_label_subset
 from cpc_keras.data.write_label_subset import write_label_subset
 
@@ -23,6 +24,7 @@ __all__ = [
     "image_groups",
     "label_subset",
     "load_data",
+    "mixed_batches",
     "read_label_subset",
     "write_label_subset",
 ]

@@ -3,7 +3,12 @@
 from cpc_keras.methods.cpc_pair import cpc_pair
 from cpc_keras.methods.cpc_v1 import cpc_v1
 from cpc_keras.methods.cpc_v2 import cpc_v2
+from cpc_keras.methods.needs_labels import needs_labels
+from cpc_keras.methods.pseudo_label import pseudo_label
+from cpc_keras.methods.rotation_joint import rotation_joint
 from cpc_keras.methods.simclr import simclr
+from cpc_keras.methods.supervised import supervised
+from cpc_keras.methods.vat import vat
 from cpc_keras.models import CPCModel
 
 # By the name under which recipes and the command line know them.
@@ -13,6 +18,21 @@ METHODS = {
     "cpc_v2": cpc_v2,
     "cpc_pair": cpc_pair,
     "simclr": simclr,
+    "supervised": supervised,
+    "pseudo_label": pseudo_label,
+    "vat": vat,
+    "rotation_joint": rotation_joint,
 }
 
-__all__ = ["METHODS", "cpc_pair", "cpc_v1", "cpc_v2", "simclr"]
+__all__ = [
+    "METHODS",
+    "cpc_pair",
+    "cpc_v1",
+    "cpc_v2",
+    "needs_labels",
+    "pseudo_label",
+    "rotation_joint",
+    "simclr",
+    "supervised",
+    "vat",
+]

@@ -4,5 +4,13 @@ from cpc_keras.models.cpc_model import CPCModel
 from cpc_keras.models.describe import Description, describe
 from cpc_keras.models.pair_model import PairModel
 from cpc_keras.models.pretraining_model import PretrainingModel
+from cpc_keras.models.semi_supervised_model import SemiSupervisedModel
 
-__all__ = ["CPCModel", "Description", "PairModel", "PretrainingModel", "describe"]
+__all__ = [
+    "CPCModel",
+    "Description",
+    "PairModel",
+    "PretrainingModel",
+    "SemiSupervisedModel",
+    "describe",
+]

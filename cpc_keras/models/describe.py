@@ -9,6 +9,7 @@ from cpc_keras.encoders import count_activations, count_flops
 from cpc_keras.losses.info_nce import STREAMED
 from cpc_keras.models.cpc_model import CPCModel
 from cpc_keras.models.pair_model import PairModel
+from cpc_keras.models.semi_supervised_model import SemiSupervisedModel
 from cpc_keras.ops.streamed_info_nce import BLOCK_SCORES
 
 BYTES = 4  # of float32
@@ -90,7 +91,10 @@ class Description:
 
 
 def describe(
-    model: CPCModel | PairModel, *, batch_size: int = 64, optimizer_slots: int = 2
+    model: CPCModel | PairModel | SemiSupervisedModel,
+    *,
+    batch_size: int = 64,
+    optimizer_slots: int = 2,
 ) -> Description:
     """Tell what a model is made of, its candidates, and what a training step costs.
 
@@ -103,7 +107,7 @@ def describe(
     (`keras.RematScope`) save most of them.
 
     Args:
-        model: a `CPCModel` or `PairModel`.
+        model: a `CPCModel`, `PairModel` or `SemiSupervisedModel`.
         batch_size: images a step.
         optimizer_slots: numbers that the optimizer keeps of each weight: Adam 2, SGD with momentum
             1, one more with `use_ema=True`.
@@ -126,9 +130,11 @@ def describe(
         facts, scores, parts = _cpc(model, batch_size)
     elif isinstance(model, PairModel):
         facts, scores, parts = _pair(model, batch_size)
+    elif isinstance(model, SemiSupervisedModel):
+        facts, scores, parts = _semi_supervised(model)
     else:
         raise ValueError(
-            "describe takes a CPCModel or a PairModel. Received: "
+            "describe takes a CPCModel, a PairModel or a SemiSupervisedModel. Received: "
             f"{getattr(model, 'name', model)!r} of type {type(model).__name__}."
         )
     trained = sum(math.prod(v.shape) for v in model.trainable_variables)
@@ -137,7 +143,9 @@ def describe(
         facts=facts,
         scores=scores,
         parameters={"encoder": encoder, "all": model.network.count_params()},
-        image_flops={name: times * count_flops(part) for name, (part, times) in parts.items()},
+        image_flops={
+            name: round(times * count_flops(part)) for name, (part, times) in parts.items()
+        },
         batch_size=batch_size,
         memory={
             "weights": BYTES * model.network.count_params(),
@@ -203,8 +211,28 @@ def _pair(model, batch_size):
     return facts, scores, parts
 
 
+def _semi_supervised(model):
+    copies = model.network.output["logits"].shape[1]
+    facts = {
+        "images": "x".join(map(str, model.image_shape)),
+        "classes": f"{model.num_classes}",
+        "terms": ", ".join(
+            ["cross_entropy"]
+            + [f"{term.weight:g} {term.name}" for term in model.terms]
+            + ([f"{model.task_weight:g} task of {copies} copies"] if model.views else [])
+        ),
+        "features": f"{model.encoder.output_shape[-1]} numbers",
+    }
+    parts = {"encoder and classifier": (model.classifier, copies)}
+    for term in model.terms:
+        # A step counts three passes of every part.
+        if term.num_passes():
+            parts[term.name] = (model.classifier, term.num_passes() / 3)
+    return facts, {}, parts
+
+
 def _activation_numbers(model, parts, batch_size):
-    of_image = sum(times * count_activations(part) for part, times in parts.values())
+    of_image = round(sum(times * count_activations(part) for part, times in parts.values()))
     chunk_size = model.get_config().get("chunk_size") or batch_size
     kept = min(chunk_size, batch_size) * of_image
     if chunk_size < batch_size:

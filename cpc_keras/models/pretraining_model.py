@@ -12,8 +12,8 @@ class PretrainingModel(keras.Model):
 
     Subclasses set `encoder` (functional `keras.Model`, images to features), `network` (what is
     trained) and `image_shape`, keep their arguments in `_config`, name those of them that may be
-    layers in `layer_arguments`, and look at data in `_check_data`. Use one of them: `CPCModel`,
-    `PairModel`.
+    layers, or lists of them, in `layer_arguments`, and look at data in `_check_data`. Use one of
+    them: `CPCModel`, `PairModel`, `SemiSupervisedModel`.
     """
 
     layer_arguments = ()
@@ -112,7 +112,7 @@ class PretrainingModel(keras.Model):
         """Return the constructor's arguments, layers and models serialised."""
         config = {**super().get_config(), **self._config}
         for name in self.layer_arguments:
-            if isinstance(config[name], keras.layers.Layer):
+            if isinstance(config[name], keras.layers.Layer | list):
                 config[name] = keras.saving.serialize_keras_object(config[name])
         return config
 
@@ -121,7 +121,7 @@ class PretrainingModel(keras.Model):
         """Rebuild a model from `get_config`."""
         config = dict(config)
         for name in cls.layer_arguments:
-            if isinstance(config.get(name), dict):
+            if isinstance(config.get(name), dict | list):
                 config[name] = keras.saving.deserialize_keras_object(
                     config[name], custom_objects=custom_objects
                 )

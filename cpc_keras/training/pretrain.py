@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import dataclasses
+import hashlib
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 import yaml
 
-from cpc_keras.data import image_batches
+from cpc_keras.data import image_batches, mixed_batches
 from cpc_keras.training.callbacks import (
     Checkpoints,
     EpochSeeds,
@@ -34,6 +35,7 @@ OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "lamb": keras.optimizers.Lamb,
     "lars": LARS,
+    "sgd": keras.optimizers.SGD,
 }
 SCHEDULES = ("cosine", "constant")
 
@@ -51,8 +53,10 @@ def pretrain(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoints: CheckpointSchedule | None = None,
     step_backs: int = 0,
+    labels: np.ndarray | None = None,
+    labeled_index: np.ndarray | None = None,
 ) -> keras.Model:
-    """Train without labels, resumably: the same call goes on where the last one stopped.
+    """Train with no or few labels, resumably: the same call goes on where the last one stopped.
 
     The run directory gets `config.yaml`, `metrics.csv` (one line an epoch), `checkpoints/` and, on
     demand, TensorBoard logs.
@@ -86,6 +90,9 @@ def pretrain(
         step_backs: how often the run may go back, where its loss is no number or explodes, to the
             end of the last epoch before, and goes on with half the learning rate. It then saves
             after every epoch.
+        labels: integers `[n]`, for methods that use labelled images too; with `labeled_index`.
+        labeled_index: positions `[k]` of the images whose labels are seen; batches are then those
+            of `data.mixed_batches` with the recipe's `unlabeled_ratio`.
 
     Returns:
         The trained, compiled model.
@@ -99,7 +106,8 @@ def pretrain(
     """
     run_directory = pathlib.Path(run_directory)
     _check_batches(len(images), recipe, strategy)
-    _claim(run_directory, {**dataclasses.asdict(recipe), **(facts or {})})
+    facts = {**_label_facts(labels, labeled_index), **(facts or {})}
+    _claim(run_directory, {**dataclasses.asdict(recipe), **facts})
     run = _Run(
         build_model=build_model,
         images=images,
@@ -111,6 +119,8 @@ def pretrain(
         callbacks=tuple(callbacks),
         checkpoints=checkpoints or CheckpointSchedule(),
         step_backs=step_backs,
+        labels=labels,
+        labeled_index=labeled_index,
     )
     with _dtype_policy(recipe.precision):
         return run.to_the_end()
@@ -130,6 +140,8 @@ class _Run:
     callbacks: tuple
     checkpoints: CheckpointSchedule
     step_backs: int
+    labels: np.ndarray | None
+    labeled_index: np.ndarray | None
     stop: SignalStop = dataclasses.field(default_factory=SignalStop)
 
     @property
@@ -223,15 +235,7 @@ class _Run:
             )
             try:
                 model.fit(
-                    image_batches(
-                        self.images,
-                        batch_size=recipe.batch_size,
-                        seed=recipe.seed,
-                        first_epoch=first_epoch,
-                        first_step=first_step,
-                        crop_size=recipe.crop_size,
-                        flip=recipe.flip,
-                    ),
+                    self._batches(first_epoch, first_step),
                     steps_per_epoch=num_steps,
                     initial_epoch=first_epoch,
                     epochs=recipe.num_epochs,
@@ -242,6 +246,21 @@ class _Run:
                 )
             finally:
                 progress.close()
+
+    def _batches(self, first_epoch, first_step):
+        recipe = self.recipe
+        options = {
+            "batch_size": recipe.batch_size,
+            "seed": recipe.seed,
+            "first_epoch": first_epoch,
+            "first_step": first_step,
+            "crop_size": recipe.crop_size,
+            "flip": recipe.flip,
+        }
+        if self.labeled_index is None:
+            return image_batches(self.images, **options)
+        ratio = recipe.unlabeled_ratio
+        return mixed_batches(self.images, self.labels, self.labeled_index, ratio=ratio, **options)
 
     def _go_back(self, error, num_backs):
         # To the end of an epoch, not to the newest checkpoint: that one depends on the clock, and
@@ -270,6 +289,20 @@ def _dtype_policy(precision):
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _label_facts(labels, labeled_index):
+    """What tells one choice of labels from another."""
+    if (labels is None) != (labeled_index is None):
+        raise ValueError(
+            "labels and labeled_index go together: all labels, and the positions of those that are "
+            f"seen. Received {'labels' if labeled_index is None else 'labeled_index'} alone."
+        )
+    if labels is None:
+        return {}
+    index = np.asarray(labeled_index, "int64")
+    seen = np.stack([index, np.asarray(labels)[index].astype("int64")])
+    return {"num_labels": len(index), "labels": hashlib.sha256(seen.tobytes()).hexdigest()[:16]}
 
 
 def _check_batches(num_images, recipe, strategy):

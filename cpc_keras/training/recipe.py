@@ -14,7 +14,7 @@ class Recipe:
         model: arguments of the method other than the shape of images.
         num_epochs: passes over the images.
         batch_size: images a step.
-        optimizer: "adamw", "adam", "lamb" or "lars" (`training.LARS`).
+        optimizer: "adamw", "adam", "lamb", "lars" (`training.LARS`) or "sgd".
         optimizer_options: further arguments of that optimizer, for example
             `{"weight_decay": 1e-4}`. `"use_ema": True` has a run give averaged weights;
             `"gradient_accumulation_steps": 4` updates after every fourth step with the mean of
@@ -31,6 +31,8 @@ class Recipe:
         flip: mirror every second image of training, at random.
         image_augmentation: name of an augmentation of `augmentations.image_augmentation`, applied
             to whole images in pre-training, or "none".
+        unlabeled_ratio: unlabelled images of a batch for each labelled one, of methods that use
+            labels (`data.mixed_batches`); the batch size is a multiple of one more than it.
         precision: "float32", "mixed_bfloat16" or "mixed_float16": what layers compute in, while
             weights and losses stay float32. With "mixed_float16" the loss is scaled so that small
             gradients are not lost, and steps whose gradients overflow are left out.
@@ -51,6 +53,7 @@ class Recipe:
     crop_size: int | None = None
     flip: bool = False
     image_augmentation: str = "none"
+    unlabeled_ratio: int = 1
     precision: str = "float32"
     seed: int = 0
 
@@ -124,4 +127,31 @@ RECIPES = {
         image_size=224,
         channels=3,
     ),
+    # S4L (arXiv:1905.03670) and its published settings for 10 % of ImageNet's labels: batches of
+    # 256 labelled and 256 unlabelled images, momentum, a rate of 0.03 that falls by steps (a cosine
+    # here). Its encoder is four times as wide. Crops are drawn from squares of 256 pixels, and an
+    # epoch is a pass over half as many unlabelled images as there are.
+    **{
+        f"{name}_imagenet": Recipe(
+            method=method,
+            model=model,
+            num_epochs=200,
+            batch_size=512,
+            optimizer="sgd",
+            optimizer_options={"momentum": 0.9, "weight_decay": 1e-3},
+            learning_rate=0.03,
+            warmup=0.025,
+            image_size=256,
+            channels=3,
+            crop_size=224,
+            flip=True,
+        )
+        for name, method, model in (
+            ("supervised", "supervised", {}),
+            ("pseudo_label", "pseudo_label", {}),
+            ("vat", "vat", {"weight": 0.5}),
+            ("vat_entropy", "vat", {"weight": 0.5, "entropy_minimization": True}),
+            ("rotation_joint", "rotation_joint", {}),
+        )
+    },
 }

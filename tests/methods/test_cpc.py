@@ -1,6 +1,5 @@
-"""cpc_v1 and cpc_v2: what the papers fix; small forms train."""
+"""cpc_v1 and cpc_v2: what the papers fix; small forms do not leak."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -53,12 +52,6 @@ def test_v2_is_the_paper_s_apart_from_the_encoder():
 
 
 @pytest.mark.parametrize(("method", "channels"), [(cpc_v1, 1), (cpc_v2, 3)])
-def test_the_small_form_learns_a_batch_by_heart_and_does_not_leak(method, channels):
+def test_the_small_form_does_not_leak(method, channels):
     model = method((32, 32, channels), seed=0, **SMALL)
     assert check_leakage(model, positions=[(0, 0), (3, 3), (6, 6)], num_draws=1).ok
-    # Forty steps are too few for patches that look different each time.
-    model = method((32, 32, channels), seed=0, patch_augmentation=None, **SMALL)
-    model.compile(optimizer=keras.optimizers.Adam(3e-3))
-    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, channels), "uint8")
-    history = model.fit(images, epochs=40, verbose=0).history["loss"]
-    assert history[-1] < 0.7 * history[0]

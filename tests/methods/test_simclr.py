@@ -1,6 +1,5 @@
-"""simclr: what the paper fixes; a small form trains."""
+"""simclr: what the paper fixes."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -33,24 +32,6 @@ def test_the_default_encoder_is_resnet_50():
     model = simclr((32, 32, 3))
     assert model.encoder.output_shape == (None, 2048)
     assert 23_400_000 < model.encoder.count_params() < 23_600_000
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_it_learns_a_batch_by_heart_and_comes_back_from_a_file(channels, tmp_path):
-    # Its own augmentation leaves too little of eight images to learn them in so few steps.
-    keras.utils.set_random_seed(0)
-    model = simclr((32, 32, channels), encoder="tiny", image_augmentation="photos", seed=0)
-    model.compile(optimizer=keras.optimizers.Adam(1e-3))
-    history = model.fit(some_images(8, channels), epochs=100, verbose=0).history["loss"]
-    np.testing.assert_allclose(history[0], np.log(15), atol=0.8)
-    assert np.mean(history[-10:]) < 0.8 * history[0]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    images = some_images(3, channels)
-    np.testing.assert_allclose(
-        loaded.encoder.predict(images, verbose=0), model.encoder.predict(images, verbose=0)
-    )
-    assert isinstance(loaded.info_nce, NTXent) and loaded.get_config()["symmetric"] is True
 
 
 def test_the_model_s_loss_is_nt_xent_of_its_two_halves():

@@ -1,0 +1,473 @@
+"""`cpc-keras tables`."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import pathlib
+import time
+
+import click
+import keras
+import numpy as np
+
+from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.data import Splits, hold_out, image_batches, label_subset, mixed_batches
+from cpc_keras.encoders import PATCH_ENCODERS
+from cpc_keras.evaluation import (
+    ProbeRow,
+    draw_method_tables,
+    extract_features,
+    format_method_tables,
+    label_scores,
+    method_tables,
+    top_k_accuracy,
+)
+from cpc_keras.methods import METHODS, needs_labels
+from cpc_keras.methods.table_rows import Scale, build_row, table_rows
+from cpc_keras.training import Recipe
+from cpc_keras.training import pretrain as run_pretraining
+
+RANDOM = "random"
+# Shares of the labels that the tables are of.
+LOW_DATA = (0.01, 0.1)
+PROBES = tuple({"max_copies": 0, "regularization": r} for r in (1.0, 30.0, 300.0))
+# Steps that are timed for a budget in minutes, and those before, in which graphs are built.
+TIMED_STEPS, WARM_STEPS = 20, 5
+
+PROTOCOL = """\
+# Methods on {data}
+
+{num_images} training images of {shape}, encoder "{encoder}" (CPC's sees patches, the others'
+images), {budget}, batches of {batch_size}, {optimizer}. Accuracy on {num_test} test images, by
+which nothing was chosen: mean ± deviation over seeds (number of seeds).
+
+- *Linear separability*: features learned without labels, then a linear probe on the labels of the
+  training images. "Supervised" is the same network trained on them.
+- *Few labels*: class-balanced subsets, another with each seed, the same for all methods. Methods
+  without labels: a linear probe on their frozen features. Methods with labels: their own
+  classifier, batches of one labelled to {ratio} unlabelled images; "supervised": all labelled.
+- The probe's regularization, of {num_probes}, is chosen on a quarter of the labels; so is the
+  learning rate of methods with labels, of {rates}, by runs of half the length with seed 0.
+- Published: ImageNet, in percent, as printed; another data set, other networks and far longer
+  training."""
+
+
+@click.command(context_settings={"show_default": True})
+@data_options
+@click.option("--out", required=True, type=click.Path(path_type=pathlib.Path), help="Directory.")
+@click.option("--images", type=click.IntRange(1), help="Training images, drawn once.  [all]")
+@click.option("--test-images", type=click.IntRange(1), help="Test images, drawn once.  [all]")
+@click.option("--only", help="Rows, separated by commas.  [default: all that are built]")
+@click.option("--seeds", type=Numbers(int), default="0,1,2", help="One run of each row for each.")
+@click.option("--epochs", type=click.IntRange(1), help="Budget of a run: passes over the images,")
+@click.option("--steps", type=click.IntRange(1), help="or training steps,")
+@click.option("--minutes", type=float, help="or minutes on this machine.  [default: 8]")
+@click.option("--encoder", type=click.Choice(list(PATCH_ENCODERS)), default="tiny", help="Of all.")
+@click.option("--batch-size", type=click.IntRange(2), default=64, help="Images a step.")
+@click.option("--ratio", type=click.IntRange(1), default=1, help="Unlabelled to labelled images.")
+@click.option("--learning-rate", type=float, default=1e-3, help="Of methods without labels.")
+@click.option(
+    "--learning-rates",
+    type=Numbers(float),
+    default="1e-3,3e-3",
+    help="To choose from, of methods with labels.",
+)
+@click.option("--report", is_flag=True, help="Write the tables of what is there; measure nothing.")
+def tables(data, image_size, channels, out, images, test_images, report, **options):
+    """Run methods with one budget and write the papers' tables beside the published numbers.
+
+    Writes tables.md, tables.json and pictures into OUT. What is there is not measured again, the
+    same command goes on where a stopped one ended, and several may share the work, with the same
+    OUT and other --only or --seeds or the same.
+    """
+    splits = load(data, image_size, channels, test_fraction=0.2)
+    compare_methods(
+        Splits(_some(splits.train, images), _some(splits.test, test_images)),
+        out,
+        Plan.of(data=data, **options),
+        report=report,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is compared, and how.
+
+    Attributes:
+        data: what the data is called.
+        rows: names of rows.
+        seeds: one run of each row for each.
+        unit: "epochs", "steps" or "minutes", of the budget of a run; steps and minutes are rounded
+            to whole epochs.
+        budget: how many.
+        encoder: name of the encoder.
+        batch_size: images a step.
+        ratio: unlabelled images for each labelled one, of methods with labels.
+        learning_rate: of methods without labels.
+        learning_rates: to choose from, of methods with labels.
+    """
+
+    data: str
+    rows: tuple[str, ...]
+    seeds: tuple[int, ...]
+    unit: str
+    budget: float
+    encoder: str = "tiny"
+    batch_size: int = 64
+    ratio: int = 1
+    learning_rate: float = 1e-3
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3)
+
+    @classmethod
+    def of(cls, *, only=None, epochs=None, steps=None, minutes=None, **settings) -> "Plan":
+        """Make a plan of the command's options."""
+        built = [RANDOM, *table_rows()]
+        rows = tuple(only.split(",")) if only else tuple(built)
+        if unknown := sorted(set(rows) - set(built)):
+            raise click.UsageError(
+                f"--only takes rows that are built: {', '.join(built)}. Received: "
+                f"{', '.join(unknown)}."
+            )
+        given = {"epochs": epochs, "steps": steps, "minutes": minutes}
+        given = {k: v for k, v in given.items() if v is not None} or {"minutes": 8.0}
+        if len(given) > 1:
+            raise click.UsageError(f"Give one budget. Received: {', '.join(given)}.")
+        ((unit, budget),) = given.items()
+        return cls(rows=rows, unit=unit, budget=budget, **settings)
+
+
+def compare_methods(
+    splits: Splits, out: pathlib.Path, plan: Plan, *, report: bool = False
+) -> dict[str, list[dict]]:
+    """Measure what is missing of a plan and write the tables; resumable, and to be shared.
+
+    Args:
+        splits: labelled training and test images.
+        out: directory of the results.
+        plan: what to compare.
+        report: write the tables of what is there alone.
+
+    Returns:
+        The tables, as of `evaluation.method_tables`.
+    """
+    splits.train.require_labels()
+    if splits.test is None or not len(splits.test):
+        raise ValueError(f"{splits.train.source} has no test images.")
+    out.mkdir(parents=True, exist_ok=True)
+    comparison = _Comparison(splits, pathlib.Path(out), plan)
+    busy = []
+    if not report:
+        units = comparison.units()
+        for number, unit in enumerate(units, start=1):
+            click.echo(f"[{number}/{len(units)}] {unit}")
+            if not comparison.measure(unit):
+                busy.append(unit)
+    found = comparison.write()
+    for unit in busy:
+        click.echo(f"Another process measures: {unit}. The same command again takes it over.")
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unit:
+    """What is measured at once: a row with a seed, of methods with labels for a share of them."""
+
+    row: str
+    seed: int
+    fraction: float | None = None
+
+    def __str__(self):
+        share = "" if self.fraction is None else f", {self.fraction:.0%} of the labels"
+        return f"{self.row}{share}, seed {self.seed}"
+
+
+class _Comparison:
+    """The data, the plan, and what has been measured so far."""
+
+    def __init__(self, splits, out, plan):
+        self.train, self.test = splits
+        self.out, self.plan = out, plan
+        self.num_classes = int(self.train.labels.max()) + 1
+        self.steps_per_epoch = len(self.train) // plan.batch_size
+        if not self.steps_per_epoch:
+            raise ValueError(
+                f"{len(self.train)} training images do not fill a batch of {plan.batch_size}."
+            )
+        pixels = hashlib.sha256()
+        for part in (self.train, self.test):
+            pixels.update(np.asarray(part.images[:]).tobytes() + part.labels.tobytes())
+        # Whatever a result depends on: another value is another result.
+        self.common = {
+            "data": plan.data,
+            "pixels": pixels.hexdigest()[:16],
+            "encoder": plan.encoder,
+            "batch_size": plan.batch_size,
+            "budget": [plan.unit, plan.budget],
+        }
+
+    # What is to be done.
+
+    def units(self):
+        """The units of the plan, a seed of all rows before the next seed."""
+        units = []
+        for seed in self.plan.seeds:
+            for row in self.plan.rows:
+                if not self._with_labels(row):
+                    units.append(_Unit(row, seed))
+                    continue
+                shares = (1.0, *LOW_DATA) if row == "supervised" else LOW_DATA
+                units += [_Unit(row, seed, fraction) for fraction in shares]
+        return units
+
+    def _with_labels(self, row):
+        return row != RANDOM and needs_labels(METHODS[table_rows()[row]])
+
+    def _settings(self, unit):
+        plan = self.plan
+        rates = {"learning_rate": plan.learning_rate}
+        if self._with_labels(unit.row):
+            rates = {"learning_rates": list(plan.learning_rates), "ratio": plan.ratio}
+        if unit.row == RANDOM:
+            rates = {}
+        return {**self.common, **dataclasses.asdict(unit), **rates}
+
+    # What is kept.
+
+    def found(self):
+        """All results, by the hash of their settings."""
+        path = self.out / "results.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _keep(self, settings, result):
+        with _locked(self.out / "results.lock"):  # another process may be adding to it
+            everything = {**self.found(), _key(settings): {"settings": settings, **result}}
+            partial = self.out / "results.partial"
+            partial.write_text(json.dumps(dict(sorted(everything.items())), indent=1) + "\n")
+            partial.replace(self.out / "results.json")
+
+    # How it is measured.
+
+    def measure(self, unit):
+        """Measure a unit unless it is there; return whether it is there now."""
+        settings = self._settings(unit)
+        if _key(settings) in self.found():
+            return True
+        locks = self.out / "locks"
+        locks.mkdir(exist_ok=True)
+        with _locked(locks / _key(settings), wait=False) as mine:
+            if not mine:
+                return False
+            started = time.monotonic()
+            by_labels = self._with_labels(unit.row)
+            cells = self._classifier(unit) if by_labels else self._features(unit)
+            result = {"cells": cells, "seconds": round(time.monotonic() - started)}
+            self._keep(settings, result)
+        for cell in cells:
+            click.echo(f"  {cell['table']}, {cell['num_labels']} labels: {cell['top_1']:.1%}")
+        return True
+
+    def _features(self, unit):
+        """Without labels: probes on the features, with all and with few labels."""
+        if unit.row == RANDOM:
+            keras.utils.set_random_seed(unit.seed)
+            # The image encoder that most methods have.
+            encoder = build_row("supervised", self._scale(), num_classes=2).encoder
+        else:
+            recipe = self._recipe(unit.row, unit.seed, self.plan.learning_rate)
+            encoder = self._run(unit.row, recipe).encoder
+        probe = ProbeRow(
+            unit.row,
+            lambda images: extract_features(encoder, images),
+            train_images=self.train.images,
+            test_images=self.test.images,
+            num_classes=self.num_classes,
+            settings=PROBES,
+        )
+        cells = []
+        for fraction in (1.0, *LOW_DATA):
+            scores = label_scores(
+                probe,
+                index=label_subset(self.train.labels, fraction, seed=unit.seed),
+                train_labels=self.train.labels,
+                test_labels=self.test.labels,
+                seed=unit.seed,
+            )
+            cells.append(self._cell(unit, fraction, scores))
+        return cells
+
+    def _classifier(self, unit):
+        """With labels: the method's own classifier, at the rate that held-out labels chose."""
+        rate = self._rate(unit)
+        recipe = self._recipe(unit.row, unit.seed, rate)
+        index = label_subset(self.train.labels, unit.fraction, seed=unit.seed)
+        model = self._run(unit.row, recipe, index)
+        logits = model.classifier.predict(self.test.images, batch_size=250, verbose=0)
+        scores = {
+            "top_1": top_k_accuracy(logits, self.test.labels, 1),
+            "top_5": top_k_accuracy(logits, self.test.labels, 5) if self.num_classes > 5 else None,
+            "num_labels": len(index),
+            "setting": {"learning_rate": rate},
+        }
+        return [self._cell(unit, unit.fraction, scores)]
+
+    def _rate(self, unit):
+        """The learning rate that is best on a quarter of the labels, by half runs of seed 0."""
+        rates = self.plan.learning_rates
+        if len(rates) == 1:
+            return rates[0]
+        index = label_subset(self.train.labels, unit.fraction, seed=0)
+        labels = self.train.labels[index]
+        fit, held_out = hold_out(labels, seed=0)
+        if not len(held_out):
+            return rates[0]  # one label a class leaves none to choose by
+        accuracies = []
+        for rate in rates:
+            settings = {**self._settings(dataclasses.replace(unit, seed=0)), "trial": rate}
+            with _locked(self.out / "locks" / f"trial-{_key(settings)}"):
+                if _key(settings) not in self.found():
+                    recipe = self._recipe(unit.row, 0, rate)
+                    recipe = dataclasses.replace(recipe, num_epochs=-(-recipe.num_epochs // 2))
+                    model = self._run(unit.row, recipe, index[fit])
+                    images = self.train.images[index[held_out]]
+                    logits = model.classifier.predict(images, batch_size=250, verbose=0)
+                    accuracy = top_k_accuracy(logits, labels[held_out], 1)
+                    self._keep(settings, {"trial_accuracy": accuracy})
+            accuracies.append(self.found()[_key(settings)]["trial_accuracy"])
+        return rates[int(np.argmax(accuracies))]
+
+    def _cell(self, unit, fraction, scores):
+        table = "linear" if fraction == 1.0 else "low_data"
+        return {"row": unit.row, "table": table, "fraction": fraction, "seed": unit.seed, **scores}
+
+    def _run(self, row, recipe, labeled_index=None):
+        """A trained model: pre-trained into a directory of its own, in which it resumes."""
+        scale = self._scale(recipe.num_epochs * self.steps_per_epoch)
+        facts = {**self.common, "row": row}
+        told = {**dataclasses.asdict(recipe), **facts}
+        labels = None
+        if labeled_index is not None:
+            labels = self.train.labels
+            told["labels"] = hashlib.sha256(labeled_index.tobytes()).hexdigest()
+        return run_pretraining(
+            lambda: build_row(row, scale, num_classes=self.num_classes, seed=recipe.seed),
+            self.train.images,
+            run_directory=self.out / "runs" / f"{row}-{_key(told)}",
+            recipe=recipe,
+            facts=facts,
+            labels=labels,
+            labeled_index=labeled_index,
+        )
+
+    def _scale(self, num_steps=100):
+        return Scale(self.train.image_shape, self.plan.encoder, len(self.train), num_steps)
+
+    def _recipe(self, row, seed, rate):
+        return Recipe(
+            method=table_rows()[row],
+            num_epochs=self._num_epochs(row),
+            batch_size=self.plan.batch_size,
+            learning_rate=rate,
+            unlabeled_ratio=0 if row == "supervised" else self.plan.ratio,
+            seed=seed,
+        )
+
+    def _num_epochs(self, row):
+        unit, budget = self.plan.unit, self.plan.budget
+        if unit == "epochs":
+            return int(budget)
+        if unit == "minutes":
+            # Measured once, and the same for all seeds and processes.
+            settings = {**self.common, "row": row, "ratio": self.plan.ratio, "timing": True}
+            with _locked(self.out / "locks" / f"timing-{row}"):
+                if _key(settings) not in self.found():
+                    self._keep(settings, {"seconds_a_step": self._seconds_a_step(row)})
+            budget = 60 * budget / self.found()[_key(settings)]["seconds_a_step"]
+        return max(1, round(budget / self.steps_per_epoch))
+
+    def _seconds_a_step(self, row):
+        model = build_row(row, self._scale(), num_classes=self.num_classes)
+        model.compile(optimizer=keras.optimizers.AdamW(1e-3))
+        size = {"batch_size": self.plan.batch_size}
+        batches = image_batches(self.train.images, **size)
+        if self._with_labels(row):
+            ratio = 0 if row == "supervised" else self.plan.ratio
+            index = np.arange(len(self.train))
+            batches = mixed_batches(
+                self.train.images, self.train.labels, index, ratio=ratio, **size
+            )
+        clock = _StepClock()
+        steps = WARM_STEPS + TIMED_STEPS
+        model.fit(batches, steps_per_epoch=steps, callbacks=[clock], shuffle=False, verbose=0)
+        return float(np.mean(clock.seconds[WARM_STEPS:]))
+
+    # What is told.
+
+    def write(self):
+        """Write the tables of all results of this plan's data and budget, whatever their rows."""
+        entries = [
+            entry
+            for entry in self.found().values()
+            if "cells" in entry and self.common.items() <= entry["settings"].items()
+        ]
+        cells = [cell for entry in entries for cell in entry["cells"]]
+        found = method_tables(cells, built=[RANDOM, *table_rows()])
+        plan = self.plan
+        protocol = PROTOCOL.format(
+            data=plan.data,
+            num_images=f"{len(self.train):,}",
+            shape="x".join(map(str, self.train.image_shape)),
+            encoder=plan.encoder,
+            budget=f"{plan.budget:g} {plan.unit} a run",
+            batch_size=plan.batch_size,
+            optimizer="AdamW with a cosine schedule",
+            num_test=f"{len(self.test):,}",
+            ratio=plan.ratio,
+            num_probes=", ".join(f"{p['regularization']:g}" for p in PROBES),
+            rates=", ".join(f"{rate:g}" for rate in plan.learning_rates),
+        )
+        told = {"settings": self.common, "protocol": protocol, "tables": found, "results": entries}
+        (self.out / "tables.json").write_text(json.dumps(told, indent=1) + "\n")
+        pictures = draw_method_tables(found, self.out)
+        text = format_method_tables(found, protocol=protocol)
+        shown = "\n\n".join(f"![{path.stem}]({path.name})" for path in pictures)
+        (self.out / "tables.md").write_text(f"{text}\n{shown}\n" if shown else text)
+        click.echo(f"Tables: {self.out / 'tables.md'}")
+        return found
+
+
+class _StepClock(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.seconds = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._begun = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds.append(time.perf_counter() - self._begun)
+
+
+def _some(data, count):
+    if data is None or count is None or count >= len(data):
+        return data
+    return data.subset(np.sort(np.random.default_rng(0).permutation(len(data))[:count]))
+
+
+def _key(settings):
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def _locked(path, *, wait=True):
+    """Hold a lock that ends with the process; `wait=False` yields `False` where it is taken."""
+    import fcntl  # of Linux and macOS, as this package
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,67 @@
+"""What a row is worth with some labels: top-1 and top-5."""
+
+import numpy as np
+
+from cpc_keras.data import hold_out
+
+
+def label_scores(
+    row, *, index: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray, seed: int = 0
+) -> dict:
+    """Fit a row on labelled training images and score it once on the test images.
+
+    The setting is chosen on a quarter of the labels that is held out, as in `label_efficiency`;
+    where nothing can be held out, one label a class, the first is taken.
+
+    Args:
+        row: with `settings` and `fit_predict` (`ProbeRow`, `NetworkRow`).
+        index: positions `[k]` of the labelled training images.
+        train_labels: classes of all training images, `[n]`.
+        test_labels: classes of the test images, `[m]`.
+        seed: of the held-out quarter.
+
+    Returns:
+        Dict of `top_1` and `top_5` (shares of the test images, in [0, 1]; `top_5` `None` where
+        there are fewer than six classes), `num_labels` and `setting`.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1], 20)
+        >>> x = rng.integers(0, 99, (40, 2, 2, 1)) + 99 * labels[:, None, None, None]
+        >>> row = ProbeRow("raw_pixels", lambda x: np.reshape(x, (-1, 4)), train_images=x,
+        ...                test_images=x, num_classes=2)
+        >>> label_scores(row, index=np.arange(40), train_labels=labels, test_labels=labels)["top_1"]
+        1.0
+    """
+    labels = train_labels[index]
+    fit, held_out = hold_out(labels, seed=seed)
+    setting = row.settings[0]
+    if len(held_out) and len(row.settings) > 1:
+        trials = []
+        for tried in row.settings:
+            probabilities = row.fit_predict(
+                index[fit], labels[fit], setting=tried, held_out=index[held_out]
+            )
+            trials.append(top_k_accuracy(probabilities, labels[held_out], 1))
+        setting = row.settings[int(np.argmax(trials))]
+    probabilities = row.fit_predict(index, labels, setting=setting)
+    several = probabilities.shape[1] > 5
+    return {
+        "top_1": top_k_accuracy(probabilities, test_labels, 1),
+        "top_5": top_k_accuracy(probabilities, test_labels, 5) if several else None,
+        "num_labels": len(index),
+        "setting": setting,
+    }
+
+
+def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Share of examples whose class is among the k with the highest scores; ties count as wrong.
+
+    Args:
+        scores: `[n, classes]`.
+        labels: `[n]`.
+        k: how many.
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    ahead = (scores >= own).sum(axis=1) - 1
+    return float((ahead < k).mean())
