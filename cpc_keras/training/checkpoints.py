@@ -7,6 +7,8 @@ import zipfile
 
 import keras
 
+from cpc_keras.export import load_keras_file
+
 PATTERN = re.compile(r"epoch-(\d+)\.keras")
 KEPT = 2
 
@@ -73,7 +75,7 @@ def load_newest(run: str | os.PathLike) -> keras.Model:
                 "cpc-keras pretrain that finished an epoch, or a .keras file."
             )
         path = found[0]
-    model = keras.saving.load_model(path)
+    model = load_keras_file(path)
     if getattr(model, "optimizer", None) is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
