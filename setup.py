@@ -26,6 +26,12 @@ INSTALL = [
 DEMO = ["mlxtend>=0.23.4,<0.26"]
 # tensorflow-datasets 4.9.10 needs importlib_resources at run time and does not install it.
 TFDS = ["tensorflow-datasets>=4.9.9,<4.10", "importlib_resources>=6.4"]
+# keras-tuner 1.4.8 imports tensorboard without installing it: without it every trial would fail.
+SEARCH = ["keras-tuner>=1.4.8,<1.5", "tensorboard>=2.20,<2.22"]
+# Features as Parquet files, images from Parquet files.
+PARQUET = ["pyarrow>=15,<27"]
+# apache-beam 2.77 needs protobuf < 7 and pyarrow < 26.
+BEAM = ["apache-beam>=2.77,<2.78", *PARQUET]
 # jax: a test runs the core on Keras's JAX backend with TensorFlow out of reach.
 TEST = [
     "pytest>=8.2,<10",
@@ -35,6 +41,8 @@ TEST = [
     "jax>=0.6,<0.11",
     *DEMO,
     *TFDS,
+    *SEARCH,
+    *PARQUET,
 ]
 # benchmarks/peers.py, and a test that runs the core on Keras's PyTorch backend.
 BENCHMARKS = ["torch>=2.13,<2.14"]
@@ -85,6 +93,9 @@ setup(
     extras_require={
         "demo": DEMO,
         "tfds": TFDS,
+        "search": SEARCH,
+        "parquet": PARQUET,
+        "beam": BEAM,
         "test": TEST,
         "benchmarks": BENCHMARKS,
         "dev": DEV,

@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "Pre-train on MNIST-5k, export, and measure what it is worth.",
     "data": "Look at images before they are used: what is there, unreadable, or there twice.",
     "pretrain": "Pre-train an encoder on images without labels.",
+    "search": "Search settings whose features are worth most, alone or with workers.",
     "describe": "Tell what a model is and what a step of its training costs.",
     "evaluate": "Measure what pre-trained encoders are worth with few labels.",
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
