@@ -16,6 +16,7 @@ COMMANDS = {
     "search": "Search settings whose features are worth most, alone or with workers.",
     "describe": "Tell what a model is and what a step of its training costs.",
     "evaluate": "Measure what pre-trained encoders are worth with few labels.",
+    "embed": "Write names and features of all images of a folder, on one machine or on many.",
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
     "presets": "List the encoders that come with the package, and what they are worth.",
 }
