@@ -11,7 +11,7 @@ import numpy as np
 
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.models import CPCModel
-from cpc_keras.models.check_arguments import checked_image_shape
+from cpc_keras.models.check_arguments import check_directions, checked_image_shape
 from cpc_keras.search.patch_geometries import patch_geometries
 from cpc_keras.search.probe_score import PROBES, probe_score
 from cpc_keras.training import Recipe, pretrain
@@ -47,6 +47,7 @@ class CPCHyperModel(keras_tuner.HyperModel):
         widths: choices of `encoder_width`.
         depths: choices of `encoder_depth`.
         patch_sizes: sides of patches, in pixels; by default see `patch_geometries`.
+        directions: choices, each of names separated by commas.
         image_augmentations: names of `augmentations.image_augmentation`.
         probe: "linear" or "knn"; see `probe_score`.
 
@@ -71,6 +72,7 @@ class CPCHyperModel(keras_tuner.HyperModel):
         widths: Sequence[int] = (8, 16, 32, 64),
         depths: Sequence[int] = (1, 2, 3),
         patch_sizes: Sequence[int] | None = None,
+        directions: Sequence[str] = DIRECTIONS,
         image_augmentations: Sequence[str] = ("none", "photos"),
         probe: str = "linear",
     ):
@@ -86,6 +88,9 @@ class CPCHyperModel(keras_tuner.HyperModel):
             raise ValueError(f"CPCHyperModel: probe must be one of {PROBES}. Received: {probe!r}.")
         self.probe = probe
         self.widths, self.depths = tuple(widths), tuple(depths)
+        self.directions = tuple(directions)
+        for choice in self.directions:
+            check_directions(choice.split(","))
         self.image_augmentations = tuple(image_augmentations)
         for name in self.image_augmentations:
             image_augmentation(name, self.image_shape)  # refuses an unknown one
@@ -111,7 +116,9 @@ class CPCHyperModel(keras_tuner.HyperModel):
             "patch_size": size,
             "patch_stride": stride,
             "offsets": [int(number) for number in offsets.split(",")],
-            "directions": hp.Choice("directions", DIRECTIONS, default=DIRECTIONS[-1]).split(","),
+            "directions": hp.Choice(
+                "directions", self.directions, default=self.directions[-1]
+            ).split(","),
             "score": "cosine",
             "scale": 1 / temperature,
             "patch_augmentation": hp.Choice("patch_augmentation", PATCH_AUGMENTATIONS),

@@ -83,6 +83,7 @@ def run_search(
             "image_shape": hypermodel.image_shape,
             "widths": hypermodel.widths,
             "depths": hypermodel.depths,
+            "directions": hypermodel.directions,
             "image_augmentations": hypermodel.image_augmentations,
             "geometries": hypermodel.geometries,
         },
