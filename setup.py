@@ -29,6 +29,12 @@ DEMO = ["mlxtend>=0.23.4,<0.26"]
 TIFF = ["tifffile>=2025.1,<2027"]
 # tensorflow-datasets 4.9.10 needs importlib_resources at run time and does not install it.
 TFDS = ["tensorflow-datasets>=4.9.9,<4.10", "importlib_resources>=6.4"]
+# keras-tuner 1.4.8 imports tensorboard without installing it: without it every trial would fail.
+SEARCH = ["keras-tuner>=1.4.8,<1.5", "tensorboard>=2.20,<2.22"]
+# Features as Parquet files, images from Parquet files.
+PARQUET = ["pyarrow>=15,<27"]
+# apache-beam 2.77 needs protobuf < 7 and pyarrow < 26.
+BEAM = ["apache-beam>=2.77,<2.78", *PARQUET]
 # jax: a test runs the core on Keras's JAX backend with TensorFlow out of reach.
 TEST = [
     "pytest>=8.2,<10",
@@ -39,6 +45,8 @@ TEST = [
     *DEMO,
     *TFDS,
     *TIFF,
+    *SEARCH,
+    *PARQUET,
 ]
 # benchmarks/peers.py, and a test that runs the core on Keras's PyTorch backend.
 BENCHMARKS = ["torch>=2.13,<2.14"]
@@ -90,6 +98,9 @@ setup(
         "demo": DEMO,
         "tfds": TFDS,
         "tiff": TIFF,
+        "search": SEARCH,
+        "parquet": PARQUET,
+        "beam": BEAM,
         "test": TEST,
         "benchmarks": BENCHMARKS,
         "dev": DEV,

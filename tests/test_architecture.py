@@ -10,8 +10,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cpc_keras"
 # The house, top floor first: a folder imports from itself and from the floors below.
 FLOORS = (
     {"cli"},
+    {"search", "embedding"},
     {"methods"},  # each a choice of the parts of a model
-    {"models", "search"},
+    {"models"},
     {"presets", "evaluation", "training"},
     {"export"},  # a preset is an artifact, so `presets` reads with `export`
     {"data"},

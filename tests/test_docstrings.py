@@ -23,6 +23,11 @@ SKIPPED = {
 # Their examples open "saved_models/mine", which the one of write_artifact writes.
 OPEN_AN_EXPORT = {
     "cpc_keras.export.check_golden",
+    "cpc_keras.export.check_keras_file",
+    "cpc_keras.export.check_loaders",
+    "cpc_keras.export.load_artifact",
+    "cpc_keras.export.load_keras_file",
+    "cpc_keras.export.load_saved_model",
     "cpc_keras.export.model_card",
     "cpc_keras.export.recover",
     "cpc_keras.export.verify_artifact",

@@ -8,6 +8,7 @@ import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
 from cpc_keras.cli.options import data_options, groups_option, load
+from cpc_keras.export import load_keras_file
 
 
 @click.command(context_settings={"show_default": True})
@@ -95,12 +96,10 @@ def finetune(
 
 def load_encoder(run: pathlib.Path):
     """Load the encoder of a run, an artifact or a `.keras` file."""
-    import keras
-
     from cpc_keras.models import PretrainingModel
 
     if run.is_file():
-        model = keras.saving.load_model(run, compile=False)
+        model = load_keras_file(run, compile=False)
         return getattr(model, "encoder", model)
     artifact = run if (run / "preset.json").exists() else run / "artifact"
     if not (artifact / "preset.json").exists():

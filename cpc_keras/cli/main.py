@@ -15,10 +15,12 @@ COMMANDS = {
     "demo": "Pre-train on MNIST-5k, export, and measure what it is worth.",
     "data": "Look at images before they are used: what is there, unreadable, or there twice.",
     "pretrain": "Pre-train an encoder on images without labels.",
+    "search": "Search settings whose features are worth most, alone or with workers.",
     "describe": "Tell what a model is and what a step of its training costs.",
     "evaluate": "Measure what pre-trained encoders are worth with few labels.",
     "finetune": "Train a pre-trained encoder with a classifier on labels.",
     "tables": "Compare methods with one budget, beside the published numbers.",
+    "embed": "Write names and features of all images of a folder, on one machine or on many.",
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
     "presets": "List the encoders that come with the package, and what they are worth.",
 }

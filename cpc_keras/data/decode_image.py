@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -26,7 +27,7 @@ class Unreadable(NamedTuple):
 
 
 def decode_image(
-    path: pathlib.Path,
+    path: pathlib.Path | bytes,
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
@@ -37,7 +38,7 @@ def decode_image(
 
     Args:
         path: The file, of any format that Pillow reads, a `.npy` file, or TIFF of any number of
-            channels (see `read_array`).
+            channels (see `read_array`); or the bytes of a file that Pillow reads.
         image_size: `(height, width)` to resize to; None keeps the size.
         channels: 1 (grey) or 3 (RGB); None makes it RGB unless it is grey. Arrays keep theirs.
 
@@ -50,26 +51,31 @@ def decode_image(
     """
 
     def read() -> np.ndarray:
+        if isinstance(path, bytes):
+            return of_pillow(io.BytesIO(path))
+        if path.suffix.lower() == ".npy":
+            return fit_image(read_array(path), image_size=image_size, channels=channels)
         try:
-            if path.suffix.lower() == ".npy":
-                return fit_image(read_array(path), image_size=image_size, channels=channels)
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-                return fit_image(upright, image_size=image_size, channels=channels)
+            return of_pillow(path)
         except UnidentifiedImageError:
             if path.suffix.lower() not in TIFF:
                 raise
             return fit_image(read_array(path), image_size=image_size, channels=channels)
 
+    def of_pillow(file) -> np.ndarray:
+        with Image.open(file) as image:
+            upright = ImageOps.exif_transpose(image)
+            return fit_image(upright, image_size=image_size, channels=channels)
+
     return attempt(read, path)
 
 
-def attempt(read: Callable[[], Result], path: pathlib.Path) -> Result | Unreadable:
+def attempt(read: Callable[[], Result], path: pathlib.Path | bytes) -> Result | Unreadable:
     """Calls `read`, and gives the reason in one line where it fails.
 
     Args:
         read: Reads `path`; may raise anything.
-        path: The file, to be left out of the reason but for its name.
+        path: The file, to be left out of the reason but for its name; or what it holds.
 
     Returns:
         What `read` gives, or an `Unreadable`.
@@ -78,13 +84,15 @@ def attempt(read: Callable[[], Result], path: pathlib.Path) -> Result | Unreadab
         MemoryError: If `read` does.
     """
     try:
-        if path.stat().st_size == 0:
-            return Unreadable("empty file")
-        return read()
+        size = len(path) if isinstance(path, bytes) else path.stat().st_size
+        return read() if size else Unreadable("empty file")
     except MemoryError:
         raise
     except Exception as error:
         # Pillow's readers raise whatever a broken file leads them to: OSError, SyntaxError,
         # struct.error, ValueError, DecompressionBombError and more.
-        reason = " ".join(str(error).replace(str(path), path.name).split())
+        reason = str(error)
+        if not isinstance(path, bytes):
+            reason = reason.replace(str(path), path.name)
+        reason = " ".join(reason.split())
         return Unreadable(reason or type(error).__name__)

@@ -6,16 +6,15 @@ import collections
 import os
 import pathlib
 import warnings
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from cpc_keras.data.find_image_files import EXTENSIONS, find_image_files, visible_files
 from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
 from cpc_keras.data.image_files import ImageFiles
 from cpc_keras.data.read_images import read_images
 
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy")
 _TEST_NAMES = ("test", "val", "validation")
 
 # A file's path below the directory, part by part.
@@ -75,7 +74,7 @@ def folder(
     """
     root = pathlib.Path(path).expanduser()
     _require_directory(root)
-    files = sorted(file for file in _visible_files(root) if file[-1].lower().endswith(_EXTENSIONS))
+    files = find_image_files(root)
     if not files:
         raise ValueError(_nothing_found(root))
     groups = _split_files(files)
@@ -164,27 +163,13 @@ def _require_directory(root: pathlib.Path) -> None:
         )
 
 
-def _visible_files(root: pathlib.Path) -> Iterator[_File]:
-    for directory, children, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(directory) + os.sep
-        # A link to a directory above would be followed for ever.
-        children[:] = [
-            child
-            for child in children
-            if not child.startswith(".")
-            and not real.startswith(os.path.realpath(os.path.join(directory, child)) + os.sep)
-        ]
-        above = pathlib.Path(directory).relative_to(root).parts
-        yield from ((*above, file) for file in files if not file.startswith("."))
-
-
 def _nothing_found(root: pathlib.Path) -> str:
-    suffixes = [pathlib.PurePath(file[-1]).suffix.lower() for file in _visible_files(root)]
+    suffixes = [pathlib.PurePath(file[-1]).suffix.lower() for file in visible_files(root)]
     counts = collections.Counter(suffix or "without extension" for suffix in suffixes)
     listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
     return (
         f"folder {root}: received {len(suffixes)} files{f' ({listed})' if listed else ''}, none of "
-        f"them an image. Expected image files ({' '.join(_EXTENSIONS)}) in the directory or below "
+        f"them an image. Expected image files ({' '.join(EXTENSIONS)}) in the directory or below "
         "it. Check the path, and convert other formats first."
     )
 

@@ -24,6 +24,8 @@ def patch_encoder(
     *,
     patch_shape: tuple[int, int, int],
     normalization: str | None = None,
+    width: int | None = None,
+    depth: int | None = None,
 ) -> keras.Model:
     """Return the patch encoder that a name stands for, or check the one that was given.
 
@@ -51,13 +53,16 @@ def patch_encoder(
         patch_shape: `(height, width, channels)` of a patch.
         normalization: for the named encoders: "group" (not of "valid"), "layer" or "none". By
             default "layer" for "mlp" and "valid", "group" for the others.
+        width: of "tiny" and "small": channels of the first stage, doubled by each of the two that
+            follow (16 and 32 by default); of "mlp": length of the codes (128).
+        depth: of "tiny" and "small": residual blocks of each of the three stages (1 by default).
 
     Returns:
         `keras.Model` from patches to codes `[batch, d]`.
 
     Raises:
-        ValueError: unknown name, a model whose input or output does not fit, or trainable batch
-            normalisation.
+        ValueError: unknown name, a model whose input or output does not fit, trainable batch
+            normalisation, or `width` or `depth` of an encoder that has its own.
 
     Example:
         >>> patch_encoder("tiny", patch_shape=(8, 8, 1)).output_shape
@@ -70,7 +75,13 @@ def patch_encoder(
                 f"Received: {encoder!r}."
             )
         chosen = {} if normalization is None else {"normalization": normalization}
-        return PATCH_ENCODERS[encoder](patch_shape, **chosen)
+        sizes = _sizes(encoder, width, depth)
+        return PATCH_ENCODERS[encoder](patch_shape, **sizes, **chosen)
+    if width is not None or depth is not None:
+        raise ValueError(
+            f"width and depth belong to the named encoders {_SIZED}. Received: width={width!r}, "
+            f"depth={depth!r} with {encoder!r}. Build the model in the size that is wanted."
+        )
     if not isinstance(encoder, keras.Model):
         raise ValueError(
             "patch_encoder must be a name or a keras.Model from patches to codes. "
@@ -98,3 +109,28 @@ def patch_encoder(
         return encoder
     codes = keras.layers.GlobalAveragePooling2D()(codes)
     return keras.Model(patches, codes, name="patch_encoder")
+
+
+# Those whose size may be told; the others are a paper's.
+_SIZED = ("mlp", "tiny", "small")
+_FIRST_WIDTH = {"tiny": 16, "small": 32}
+
+
+def _sizes(encoder, width, depth):
+    if width is None and depth is None:
+        return {}
+    for name, value in (("width", width), ("depth", depth)):
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value is not None and not is_number:
+            raise ValueError(
+                f"{name} of a patch encoder must be a whole number >= 1. Received: {value!r}."
+            )
+    if encoder not in _SIZED or (encoder == "mlp" and depth is not None):
+        raise ValueError(
+            f"width goes with the patch encoders {_SIZED}, depth with {_SIZED[1:]}. Received: "
+            f"width={width!r}, depth={depth!r} with {encoder!r}. `resnet_v2` builds others."
+        )
+    if encoder == "mlp":
+        return {"width": width}
+    width = _FIRST_WIDTH[encoder] if width is None else width
+    return {"widths": (width, 2 * width, 4 * width), "blocks": (depth or 1,) * 3}

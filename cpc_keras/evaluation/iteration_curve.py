@@ -5,10 +5,10 @@ import pathlib
 import re
 from collections.abc import Callable
 
-import keras
 import numpy as np
 
 from cpc_keras.evaluation.nearest_neighbors import nearest_neighbors
+from cpc_keras.export import load_keras_file
 
 SAVED = re.compile(r"epoch-(\d+)-step-(\d+)\.keras")
 
@@ -59,7 +59,7 @@ def iteration_curve(
         )
     curve = []
     for path in found:
-        encoder = keras.saving.load_model(path, compile=False)
+        encoder = load_keras_file(path, compile=False)
         if tuple(encoder.input_shape[1:]) != tuple(np.shape(train[0])[1:]):
             raise ValueError(
                 f"{path} takes images of shape {encoder.input_shape[1:]}. Received images of shape "

@@ -23,6 +23,7 @@ from cpc_keras.export.artifact_layout import (
     PRETRAINING,
     README,
 )
+from cpc_keras.export.check_golden import weights_digest
 from cpc_keras.export.model_card import model_card
 from cpc_keras.export.recover import hold, recover, sibling
 from cpc_keras.export.verify_artifact import read_preset
@@ -276,7 +277,12 @@ def _write_golden(model, file):
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     with keras.device("cpu:0"):
         features = keras.ops.convert_to_numpy(model.encoder(images))
-    np.savez(file, images=images, features=features.astype(np.float32))
+    np.savez(
+        file,
+        images=images,
+        features=features.astype(np.float32),
+        weights_sha256=weights_digest(model.encoder),
+    )
 
 
 def _digest(file):

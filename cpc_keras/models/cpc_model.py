@@ -65,6 +65,9 @@ class CPCModel(PretrainingModel):
         patch_encoder: a name (`encoders.PATCH_ENCODERS`: "mlp", "tiny", "small", "resnet50", ...)
             or any `keras.Model` from patches `[batch, patch_size, patch_size, channels]`, pixels in
             [0, 255], to codes.
+        encoder_width: channels of the first stage of "tiny" and "small", codes of "mlp"; by default
+            the encoder's own, see `encoders.patch_encoder`.
+        encoder_depth: residual blocks of each stage of "tiny" and "small".
         patch_size: side of a patch, in pixels.
         patch_stride: step between patches, in pixels.
         offsets: how many rows (columns) ahead to predict. An offset whose patches share pixels with
@@ -142,6 +145,8 @@ class CPCModel(PretrainingModel):
         image_shape: tuple[int, int, int],
         *,
         patch_encoder: str | keras.Model = "small",
+        encoder_width: int | None = None,
+        encoder_depth: int | None = None,
         patch_size: int = 8,
         patch_stride: int = 4,
         offsets: Sequence[int] = (2, 3, 4),
@@ -181,6 +186,8 @@ class CPCModel(PretrainingModel):
         self._config = {
             "image_shape": self.image_shape,
             "patch_encoder": patch_encoder,
+            "encoder_width": encoder_width,
+            "encoder_depth": encoder_depth,
             "patch_size": patch_size,
             "patch_stride": patch_stride,
             "offsets": offsets,
@@ -212,6 +219,8 @@ class CPCModel(PretrainingModel):
             patch_encoder,
             patch_shape=(patch_size, patch_size, self.image_shape[-1]),
             normalization=normalization,
+            width=encoder_width,
+            depth=encoder_depth,
         )
         if encoding not in ENCODINGS:
             raise ValueError(f"encoding must be one of {ENCODINGS}. Received: {encoding!r}.")

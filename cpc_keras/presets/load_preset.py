@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from cpc_keras.export import recover, verify_artifact
+from cpc_keras.export import check_golden, load_keras_file, recover, verify_artifact
 from cpc_keras.export.artifact_layout import PRETRAINING
 from cpc_keras.presets.preset_directory import preset_directory
 
@@ -13,8 +13,9 @@ from cpc_keras.presets.preset_directory import preset_directory
 def load_preset(preset: str | os.PathLike, model_class: type[keras.Model]) -> keras.Model:
     """Load a pre-training model, with all weights, and the optimizer's state if it was compiled.
 
-    Every file is checked against its SHA-256 first, and no code from the artifact is run (Keras's
-    safe mode). An artifact whose replacement was killed is brought back.
+    Every file is checked against its SHA-256 first, no code from the artifact is run, and its
+    encoder must give the features that were recorded at the export. An artifact whose replacement
+    was killed is brought back.
 
     Args:
         preset: directory written by `model.export(...)`, or the name of a shipped preset.
@@ -25,7 +26,8 @@ def load_preset(preset: str | os.PathLike, model_class: type[keras.Model]) -> ke
 
     Raises:
         ValueError: no such directory or name; the shipped names are listed. Or the directory is
-            incomplete or damaged (`ArtifactError`, which names the file), or holds another model.
+            incomplete, damaged or changed (`ArtifactError`, which names the file), or holds another
+            model.
 
     Example:
         >>> model = load_preset("saved_models/mine", CPCModel)
@@ -33,12 +35,13 @@ def load_preset(preset: str | os.PathLike, model_class: type[keras.Model]) -> ke
     """
     directory = _directory(preset)
     verify_artifact(directory)
-    model = keras.saving.load_model(directory / PRETRAINING, safe_mode=True)
+    model = load_keras_file(directory / PRETRAINING)
     if not isinstance(model, model_class):
         raise ValueError(
             f"{directory / PRETRAINING} holds a {type(model).__name__}. Expected: "
             f"{model_class.__name__}. Call {type(model).__name__}.from_preset({str(preset)!r})."
         )
+    check_golden(directory, encoder=model.encoder)
     return model
 
 

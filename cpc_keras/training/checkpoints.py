@@ -12,6 +12,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from cpc_keras.export import load_keras_file
 from cpc_keras.training.write_atomically import PARTIAL, write_atomically
 
 PATTERN = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.keras")
@@ -149,7 +150,7 @@ def load_newest(run: str | os.PathLike) -> keras.Model:
                 "cpc-keras pretrain that finished an epoch, or a .keras file."
             )
         path = found.path
-    model = keras.saving.load_model(path)
+    model = load_keras_file(path)
     if getattr(model, "optimizer", None) is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     return model

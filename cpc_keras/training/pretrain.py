@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from cpc_keras.data import image_batches, mixed_batches
+from cpc_keras.export import load_keras_file
 from cpc_keras.training.callbacks import (
     Checkpoints,
     EpochSeeds,
@@ -187,7 +188,7 @@ class _Run:
                 _compile(model, self.recipe, self.num_steps)
             return model, None
         with scope_of(self.strategy):
-            model = keras.saving.load_model(found.path)
+            model = load_keras_file(found.path)
         state = found.state()
         if state and state["facts"]["num_images"] != len(self.images):
             raise ValueError(

@@ -1,0 +1,113 @@
+"""`cpc-keras search`."""
+
+import dataclasses
+import pathlib
+
+import click
+
+from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
+from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.training import RECIPES
+
+
+@click.command(context_settings={"show_default": True})
+@data_options
+@click.option("--trials", required=True, type=click.IntRange(1), help="Settings to try.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=pathlib.Path), help="Directory of the search."
+)
+@click.option("--recipe", type=click.Choice(list(RECIPES)), default="default", help="Start from.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the images, a trial.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: recipe]")
+@click.option(
+    "--probe",
+    type=click.Choice(["linear", "knn"]),
+    default="linear",
+    help="What is maximised: its accuracy on held-out labels of the training images.",
+)
+@click.option(
+    "--oracle", type=click.Choice(["random", "bayesian"]), default="random", help="Who proposes."
+)
+@click.option("--widths", type=Numbers(int), default="8,16,32,64", help="Of the encoder.")
+@click.option("--depths", type=Numbers(int), default="1,2,3", help="Of the encoder.")
+@click.option("--patch-sizes", type=Numbers(int), help="Pixels.  [default: all that fit]")
+@click.option(
+    "--image-augmentation",
+    "augmentations",
+    type=click.Choice(IMAGE_AUGMENTATIONS),
+    multiple=True,
+    help="To choose from; may be repeated.  [default: none and photos; digits for mnist_5k]",
+)
+@click.option("--seed", type=int, default=0, help="Of everything that is drawn.")
+@click.option(
+    "--worker-timeout", type=float, default=120.0, help="Seconds until a silent worker is given up."
+)
+def search(
+    data,
+    image_size,
+    channels,
+    trials,
+    out,
+    recipe,
+    epochs,
+    batch_size,
+    probe,
+    oracle,
+    widths,
+    depths,
+    patch_sizes,
+    augmentations,
+    seed,
+    worker_timeout,
+):
+    """Search settings whose features are worth most, by a probe on held-out labels.
+
+    Writes OUT/best.yaml, whose settings cpc-keras pretrain takes, OUT/trials.csv and .json, every
+    trial with its score or its error, and OUT/trials.png. The same command again resumes.
+
+    In parallel: the same command on every machine, with KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT of one of them, KERASTUNER_TUNER_ID=chief there and another id on each
+    of the others, and an OUT that all share.
+    """
+    from cpc_keras.search import CPCHyperModel, run_search
+
+    base = RECIPES[recipe]
+    changes = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
+    base = dataclasses.replace(base, **{k: v for k, v in changes.items() if v is not None})
+    image_size, channels = image_size or base.image_size, channels or base.channels
+    train = load(data, image_size, channels).train
+    usual = ("none", "digits") if data == "mnist_5k" else ("none", "photos")
+    hypermodel = CPCHyperModel(
+        train.image_shape,
+        base=base,
+        widths=widths,
+        depths=depths,
+        patch_sizes=patch_sizes,
+        image_augmentations=augmentations or usual,
+        probe=probe,
+    )
+    rows = run_search(
+        hypermodel,
+        train,
+        directory=out,
+        num_trials=trials,
+        oracle=oracle,
+        seed=seed,
+        facts={
+            "data": data,
+            "image_size": image_size,
+            "channels": int(channels) if channels else None,
+        },
+        worker_timeout=worker_timeout,
+    )
+    if not rows:
+        click.echo("This worker is done; the chief writes the results.")
+        return
+    failed = [row for row in rows if row["status"] == "FAILED"]
+    for row in rows[:5]:
+        if row["probe_accuracy"] is not None:
+            click.echo(f"trial {row['trial']}: {probe} probe {row['probe_accuracy']:.4f}")
+    for row in failed:
+        click.echo(f"trial {row['trial']} FAILED: {row['error']}")
+    click.echo(f"{len(rows)} trials, {len(failed)} failed: {out / 'trials.csv'}")
+    click.echo(f"Best settings: {out / 'best.yaml'}")

@@ -1,0 +1,81 @@
+"""Shards of a folder of image files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from cpc_keras.data.decode_image import Unreadable, decode_image
+from cpc_keras.data.find_image_files import find_image_files
+from cpc_keras.embedding.shard import Shard
+
+
+class FolderSource:
+    """All image files below a folder, sorted by path; names are paths relative to it.
+
+    Args:
+        path: the folder; `~` is the home directory. Every machine must reach it under this path.
+        image_size: `(height, width)` to resize to.
+        channels: 1 (grey) or 3 (RGB).
+        shard_size: images a shard.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no image in it.
+
+    Example:
+        >>> FolderSource(".", image_size=(8, 8), channels=3, shard_size=100)
+        Traceback (most recent call last):
+        ValueError: FolderSource: found no image below '.'. Expected JPEG, PNG, ... files.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        image_size: tuple[int, int],
+        channels: int,
+        shard_size: int,
+    ):
+        self.root = pathlib.Path(path).expanduser()
+        self.image_size, self.channels = image_size, channels
+        if not self.root.is_dir():
+            raise FileNotFoundError(
+                f"FolderSource: {os.fspath(path)!r} is no directory. Expected one with images."
+            )
+        names = ["/".join(file) for file in find_image_files(self.root)]
+        if not names:
+            raise ValueError(
+                f"FolderSource: found no image below {os.fspath(path)!r}. Expected JPEG, PNG, ... "
+                "files."
+            )
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(os.fsencode(name) + b"\0")
+        self._identity = digest.hexdigest()
+        self.shards = [
+            Shard(number, len(names[start : start + shard_size]), names[start : start + shard_size])
+            for number, start in enumerate(range(0, len(names), shard_size))
+        ]
+
+    def __getstate__(self):
+        # A worker is given the shards one by one.
+        return {**self.__dict__, "shards": []}
+
+    def items(self, shard: Shard) -> Iterator[tuple[str, bytes]]:
+        """Names, and the same as bytes: files are opened where they are decoded."""
+        for name in shard.place:
+            yield name, os.fsencode(name)
+
+    def decode(self, raw: bytes) -> np.ndarray | Unreadable:
+        """Read one file."""
+        path = self.root / os.fsdecode(raw)
+        return decode_image(path, image_size=self.image_size, channels=self.channels)
+
+    def identity(self) -> str:
+        """Digest of all names in their order."""
+        return self._identity
