@@ -3,6 +3,7 @@
 from cpc_keras.evaluation.check_leakage import check_leakage
 from cpc_keras.evaluation.comparison_rows import comparison_rows
 from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.feature_verdict import feature_verdict
 from cpc_keras.evaluation.image_classifier import image_classifier
 from cpc_keras.evaluation.label_efficiency import FRACTIONS, label_efficiency, num_fits
 from cpc_keras.evaluation.leakage_result import LeakageFinding, LeakageMap, LeakageResult
@@ -12,6 +13,7 @@ from cpc_keras.evaluation.network_row import NetworkRow
 from cpc_keras.evaluation.probe_row import ProbeRow
 from cpc_keras.evaluation.result_log import ResultLog
 from cpc_keras.evaluation.summary_table import format_table, summarize, verdict
+from cpc_keras.evaluation.thumbnails import thumbnails
 from cpc_keras.evaluation.whole_image_cnn import whole_image_cnn
 from cpc_keras.evaluation.write_report import write_report
 
@@ -27,12 +29,14 @@ __all__ = [
     "check_leakage",
     "comparison_rows",
     "extract_features",
+    "feature_verdict",
     "format_table",
     "image_classifier",
     "label_efficiency",
     "nearest_images",
     "num_fits",
     "summarize",
+    "thumbnails",
     "verdict",
     "whole_image_cnn",
     "write_report",

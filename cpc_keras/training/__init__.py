@@ -1,9 +1,16 @@
-"""Training: recipes, checkpoints and resume, progress."""
+"""Training: recipes, checkpoints and resume, progress, and probes of what is learned."""
 
 from cpc_keras.training.callbacks import read_metrics
 from cpc_keras.training.checkpoints import load_newest
+from cpc_keras.training.collapse_monitor import CollapseMonitor
 from cpc_keras.training.distribution_strategy import STRATEGIES, distribution_strategy
+from cpc_keras.training.embedding_projector import EmbeddingProjector
+from cpc_keras.training.held_out_probe import HeldOutProbe
+from cpc_keras.training.improvement_monitor import ImprovementMonitor
+from cpc_keras.training.knn_probe import KNNProbe
 from cpc_keras.training.lars import LARS
+from cpc_keras.training.linear_probe import LinearProbe
+from cpc_keras.training.mutual_information import MutualInformation
 from cpc_keras.training.pretrain import pretrain
 from cpc_keras.training.recipe import RECIPES, Recipe
 from cpc_keras.training.stop_at_nan import StopAtNaN
@@ -12,6 +19,13 @@ __all__ = [
     "LARS",
     "RECIPES",
     "STRATEGIES",
+    "CollapseMonitor",
+    "EmbeddingProjector",
+    "HeldOutProbe",
+    "ImprovementMonitor",
+    "KNNProbe",
+    "LinearProbe",
+    "MutualInformation",
     "Recipe",
     "StopAtNaN",
     "distribution_strategy",

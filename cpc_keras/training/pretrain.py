@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -31,6 +31,7 @@ def pretrain(
     recipe: Recipe,
     facts: dict | None = None,
     held_out_images: np.ndarray | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     tensorboard: bool = False,
     strategy=None,
 ) -> keras.Model:
@@ -47,6 +48,9 @@ def pretrain(
         facts: further settings that make a run what it is (the data, say). A directory with other
             settings is refused.
         held_out_images: measured after each epoch, logged as `val_...`; nothing is chosen by them.
+        callbacks: further ones, such as `KNNProbe`; what they add to the logs of an epoch goes
+            into `metrics.csv` and TensorBoard. Those with a method `restore` are told, before a run
+            goes on, what its finished epochs have logged.
         tensorboard: write TensorBoard logs into `logs/`.
         strategy: a `tf.distribute.Strategy`, such as `MirroredStrategy()`, whose replicas share
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of
@@ -93,10 +97,15 @@ def pretrain(
         model.optimizer.finalize_variable_values(model.trainable_variables)
         return model
     progress = TrainingProgress(recipe.num_epochs, num_steps, first_epoch)
+    metrics = MetricsCSV(run_directory / "metrics.csv", first_epoch)
+    for callback in callbacks:
+        if hasattr(callback, "restore"):
+            callback.restore(metrics.rows)
     callbacks = [
         StopAtNaN(),
         EpochSeeds(recipe.seed),
-        MetricsCSV(run_directory / "metrics.csv", first_epoch),
+        *callbacks,  # before those that keep the logs
+        metrics,
         Checkpoints(run_directory / "checkpoints", recipe.num_epochs),
         progress,
     ]
