@@ -12,6 +12,7 @@ from cpc_keras.augmentations import (
     image_augmentation,
 )
 from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.cli.probe_callbacks import probe_callbacks
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
 from cpc_keras.methods import METHODS
@@ -20,6 +21,9 @@ from cpc_keras.training import pretrain as run_pretraining
 
 # Held-out images that are measured after each epoch; more would only cost time.
 NUM_HELD_OUT = 256
+
+# Epochs from one probe of the features to the next.
+PROBE_EVERY = 5
 
 
 @click.command(context_settings={"show_default": True})
@@ -60,13 +64,35 @@ NUM_HELD_OUT = 256
     default="auto",
     help="Devices that share each batch: auto is mirrored where there are several GPUs.",
 )
-@click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
+@click.option(
+    "--probe-every",
+    type=click.IntRange(0),
+    default=PROBE_EVERY,
+    help="Epochs from one probe of the features to the next; 0 for none.",
+)
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Write TensorBoard logs into OUT/logs, with features for its projector.",
+)
 def pretrain(
-    data, image_size, channels, out, recipe, seed, stream, strategy, tensorboard, **options
+    data,
+    image_size,
+    channels,
+    out,
+    recipe,
+    seed,
+    stream,
+    strategy,
+    probe_every,
+    tensorboard,
+    **options,
 ):
     """Pre-train an encoder on images without labels.
 
-    Writes OUT/artifact, which tf.keras.models.load_model opens. The same command again resumes.
+    Probes tell as it goes what the features are worth (where the images have labels: these are
+    measured with, not trained on) and when they stop improving. Writes OUT/metrics.csv and
+    OUT/artifact, which tf.keras.models.load_model opens. The same command again resumes.
     """
     recipe = override(RECIPES[recipe], seed=seed, **options)
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
@@ -77,6 +103,7 @@ def pretrain(
         recipe,
         out,
         facts=facts,
+        probe_every=probe_every,
         tensorboard=tensorboard,
         command=_command(),
         strategy=distribution_strategy(strategy),
@@ -127,7 +154,15 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Mode
 
 
 def pretrain_and_export(
-    splits, recipe, run_directory, *, facts, command, tensorboard=False, strategy=None
+    splits,
+    recipe,
+    run_directory,
+    *,
+    facts,
+    command,
+    probe_every=PROBE_EVERY,
+    tensorboard=False,
+    strategy=None,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once."""
     from cpc_keras.export import write_artifact
@@ -139,6 +174,13 @@ def pretrain_and_export(
         recipe=recipe,
         facts=facts,
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
+        callbacks=probe_callbacks(
+            splits,
+            recipe,
+            every=probe_every,
+            num_held_out=NUM_HELD_OUT,
+            projector=pathlib.Path(run_directory) / "logs" if tensorboard else None,
+        ),
         tensorboard=tensorboard,
         strategy=strategy,
     )
@@ -159,6 +201,7 @@ def pretrain_and_export(
 
 
 def _command():
+    import shlex
     import sys
 
-    return " ".join(["cpc-keras", *sys.argv[1:]])
+    return shlex.join(["cpc-keras", *sys.argv[1:]])
