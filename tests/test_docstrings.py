@@ -49,7 +49,7 @@ def has_example(name):
 EXAMPLES = [name for name in module_names() if has_example(name)]
 
 
-def public_names(module):
+def public_names(tested):
     """What a reader has at hand: NumPy, Keras, images and what the folders show.
 
     A name that two folders have (`LinearProbe`) is that of the module's own.
@@ -61,7 +61,7 @@ def public_names(module):
             module = importlib.import_module(f"cpc_keras.{path.parent.name}")
             names.update({name: getattr(module, name) for name in getattr(module, "__all__", ())})
     names.update({name: getattr(cpc_keras, name) for name in cpc_keras.__all__})
-    folder = importlib.import_module(module.rpartition(".")[0])
+    folder = importlib.import_module(tested.rpartition(".")[0])
     names.update({name: getattr(folder, name) for name in getattr(folder, "__all__", ())})
     return names
 

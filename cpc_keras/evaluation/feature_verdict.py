@@ -51,7 +51,8 @@ def feature_verdict(
     untrained = measured[-1].get(f"{monitor}_untrained")
     beside = "" if untrained is None else f", untrained {said(untrained)}"
     stalled = since >= patience
-    if untrained is not None and best[monitor] <= untrained and (stalled or finished):
+    is_course = len(measured) > 1
+    if untrained is not None and best[monitor] <= untrained and is_course and (stalled or finished):
         return (
             f"{name} is no better than that of the untrained encoder (best {said(best[monitor])}"
             f"{beside}): this training does not help. Try another learning rate or augmentation, "
@@ -65,7 +66,7 @@ def feature_verdict(
     if not finished:
         return None
     start = f"{name} reached {said(best[monitor])} at epoch {best['epoch']}{beside}"
-    if len(measured) < 2:
+    if not is_course:
         return f"{start}; measured once, it tells no course."
     if since == 0:
         return f"{start}, the best of all at the end: more epochs are likely to help."
