@@ -49,6 +49,13 @@ def labels_saved(summary: Sequence[dict]) -> str:
             f"{start} is not better than networks trained from scratch on as many "
             f"({_percent(scratch[smallest]['accuracy'], 1)}): no labels are saved."
         )
+    untrained = _best(summary, lambda row: row not in FROM_SCRATCH and not row.startswith("cpc_"))
+    other = untrained.get(smallest)
+    if other is not None and accuracy <= other["accuracy"]:
+        return (
+            f"{start} is not better than {ROW_TITLES.get(other['row'], other['row'])} on as many "
+            f"({_percent(other['accuracy'], 1)}): pre-training saves no labels."
+        )
     needed = _labels_for(scratch, accuracy)
     total = max(c["num_labels"] / c["fraction"] for c in scratch.values())
     if needed is None:
@@ -103,4 +110,6 @@ def _labels_for(curve, accuracy):
 
 
 def _percent(share, digits=None):
-    return f"{100 * share:.{digits}f} %" if digits is not None else f"{100 * share:.2g} %"
+    if digits is not None:
+        return f"{100 * share:.{digits}f} %"
+    return f"{float(f'{100 * share:.2g}'):g} %"  # two digits that count, never as 1e+02

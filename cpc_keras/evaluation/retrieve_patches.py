@@ -13,7 +13,7 @@ class PatchRetrieval:
     """What a model of patches retrieves for what comes next.
 
     Attributes:
-        num_candidates: patches among which each is looked for, all of all images.
+        num_candidates: patches among which each is looked for.
         top_1: share of all predictions whose true patch has the highest score; ties are wrong.
         top_5: share whose true patch is among the five highest.
         image: images of the chosen contexts, positions in the images given, `[k]`.
@@ -49,16 +49,17 @@ def retrieve_patches(
     num_retrieved: int = 5,
     seed: int = 0,
 ) -> PatchRetrieval:
-    """Look for the patch that a context predicts among all patches of all images.
+    """Look for the patch that a context predicts among the patches of all images.
 
     It makes the loss visible: the patches with the highest scores are those that the model thinks
-    come next. Contexts are drawn at random, of different images, and never chosen for their
-    success.
+    come next. A model that was trained to tell patches of the same position apart
+    (`candidates="same_position"`) is asked that, any other one among all positions. Contexts are
+    drawn at random, of different images, and never chosen for their success.
 
     Args:
         model: a `CPCModel`.
         images: images that were not trained on, uint8 `[n, height, width, channels]`, at least two.
-            All their patches are candidates.
+            Their patches are the candidates.
         num_contexts: how many contexts to show, at most n.
         num_retrieved: how many patches to show of each.
         seed: of which contexts are shown.
@@ -86,6 +87,8 @@ def retrieve_patches(
     rows, columns = outputs["targets"].shape[1:3]
     number = np.arange(len(candidates)).reshape(len(images), rows, columns)
     found, ranks = [], []
+    # Candidates differ by a multiple of this from the true patch.
+    step = rows * columns if model.info_nce.candidates == "same_position" else 1
     for term in model.terms:
         direction, offset = term.rsplit("_", 1)
         # The number of the patch that is in each place as the grid turns.
@@ -93,7 +96,7 @@ def retrieve_patches(
         predictions = outputs[term]
         context = turned[:, : predictions.shape[1]].reshape(-1)
         target = turned[:, int(offset) :].reshape(-1)
-        ranks.append(_ranks(vectors(predictions), candidates, target))
+        ranks.append(_ranks(vectors(predictions), candidates, target, step))
         found.append((direction, int(offset), vectors(predictions), context, target))
     everything = np.concatenate(ranks)
     generator = np.random.default_rng(seed)
@@ -108,8 +111,9 @@ def retrieve_patches(
         term = turn * 5 % len(found) if len(found) % 5 else turn % len(found)
         direction, offset, predictions, context, target = found[term]
         place = generator.choice(np.flatnonzero(context // (rows * columns) == image))
-        scores = predictions[place] @ candidates.T
-        best = np.argsort(-scores, kind="stable")[:num_retrieved]
+        asked = np.arange(target[place] % step, len(candidates), step)
+        scores = candidates[asked] @ predictions[place]
+        best = asked[np.argsort(-scores, kind="stable")[:num_retrieved]]
         shown.append(
             {
                 "image": image,
@@ -124,19 +128,20 @@ def retrieve_patches(
             }
         )
     return PatchRetrieval(
-        num_candidates=len(candidates),
+        num_candidates=len(candidates) // step,
         top_1=float((everything == 1).mean()),
         top_5=float((everything <= 5).mean()),
         **{name: np.stack([np.asarray(x[name]) for x in shown]) for name in shown[0]},
     )
 
 
-def _ranks(predictions, candidates, target, at_once=512):
+def _ranks(predictions, candidates, target, step, at_once=512):
     """Place of each true patch by score; of equal scores, the true one comes last."""
-    ranks = []
+    ranks, places = [], np.arange(len(candidates)) % step
     for start in range(0, len(predictions), at_once):
         scores = predictions[start : start + at_once] @ candidates.T
         true = target[start : start + at_once]
         own = np.take_along_axis(scores, true[:, None], axis=1)
-        ranks.append((scores >= own).sum(axis=1))  # itself included
+        is_candidate = places[None] == true[:, None] % step
+        ranks.append((is_candidate & (scores >= own)).sum(axis=1))  # itself included
     return np.concatenate(ranks)

@@ -228,7 +228,8 @@ def _lines(run, place, history, metric, order, several, unit):
         (metric, METRIC_TITLES[metric], order),
         (f"{metric}_untrained", f"{METRIC_TITLES[metric]}, untrained", 2),
     ):
-        if points(name):
+        # Beside other runs' lines a legend of all would leave no room for the chart.
+        if points(name) and not (several and dashes == 2):
             lines.append(
                 {
                     "title": before + title,

@@ -42,7 +42,8 @@ def course_chart(
         axes.set_ylabel(unit)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(title, loc="left")
-        figure.legend(loc="outside lower center", ncols=2 if len(told) > 1 else 1)
+        longest = max(map(len, told))
+        figure.legend(loc="outside lower left", ncols=2 if longest <= 20 else 1)
 
     ends = [
         f"{line['title']} from {line['points'][0][1]:.3g} to {line['points'][-1][1]:.3g}"

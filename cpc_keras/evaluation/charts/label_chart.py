@@ -59,8 +59,7 @@ def label_chart(
         axes.set_xticks([], minor=True)
         axes.set_xlabel("share of the training labels")
         axes.set_ylabel("test accuracy (%)")
-        longest = max(len(title) for title, _ in curves)
-        figure.legend(loc="outside lower center", ncols=1 if by_run or longest > 32 else 2)
+        figure.legend(loc="outside lower left")
 
     parts = [
         f"{title}: "
@@ -71,7 +70,7 @@ def label_chart(
         draw,
         name=name,
         description=f"Test accuracy over the share of labels. {'; '.join(parts)}.",
-        height=3.0 + 0.17 * (len(curves) if by_run else (len(curves) + 1) // 2),
+        height=2.6 + 0.17 * len(curves),
     )
 
 

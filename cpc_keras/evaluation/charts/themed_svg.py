@@ -17,7 +17,7 @@ OF_PAGE = {
 
 
 def themed_svg(
-    draw: Callable, *, name: str, description: str, width: float = 4.2, height: float = 3.2
+    draw: Callable, *, name: str, description: str, width: float = 3.8, height: float = 3.0
 ) -> str:
     """Draw a figure and return it as an accessible SVG element.
 
