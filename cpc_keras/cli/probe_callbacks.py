@@ -59,7 +59,7 @@ def probe_callbacks(
             MutualInformation(_as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
         )
     labels, monitor = probed.labels, "val_mutual_information"
-    if labels is not None:
+    if labels is not None and labels.ndim == 1:
         _, counts = np.unique(labels[labels >= 0], return_counts=True)
         if len(counts) > 1 and counts.max() > 1:
             monitor = "knn_accuracy"
