@@ -16,6 +16,7 @@ INSTALL = [
     # TensorFlow 2.21 does not install it, and tf.summary, where a run logs, raises without it.
     "tensorboard>=2.20,<2.22",
     "scikit-learn>=1.5,<2",
+    "scipy>=1.11,<2",
     "matplotlib>=3.8,<4",
     "pillow>=10.3,<14",
     "click>=8.1.7,<9",
@@ -24,6 +25,8 @@ INSTALL = [
     "pyyaml>=6.0.1,<7",
 ]
 DEMO = ["mlxtend>=0.23.4,<0.26"]
+# Files of TIFF with more than four channels; the package's versions are dates.
+TIFF = ["tifffile>=2025.1,<2027"]
 # tensorflow-datasets 4.9.10 needs importlib_resources at run time and does not install it.
 TFDS = ["tensorflow-datasets>=4.9.9,<4.10", "importlib_resources>=6.4"]
 # jax: a test runs the core on Keras's JAX backend with TensorFlow out of reach.
@@ -35,6 +38,7 @@ TEST = [
     "jax>=0.6,<0.11",
     *DEMO,
     *TFDS,
+    *TIFF,
 ]
 # benchmarks/peers.py, and a test that runs the core on Keras's PyTorch backend.
 BENCHMARKS = ["torch>=2.13,<2.14"]
@@ -85,6 +89,7 @@ setup(
     extras_require={
         "demo": DEMO,
         "tfds": TFDS,
+        "tiff": TIFF,
         "test": TEST,
         "benchmarks": BENCHMARKS,
         "dev": DEV,

@@ -6,7 +6,7 @@ import pathlib
 import click
 import numpy as np
 
-from cpc_keras.cli.options import data_options, load
+from cpc_keras.cli.options import data_options, groups_option, load
 from cpc_keras.data import find_duplicates
 
 # Lines of a list; the rest is counted.
@@ -20,17 +20,18 @@ def data():
 
 @data.command(context_settings={"show_default": True})
 @data_options
+@groups_option
 @click.option("--test-fraction", type=float, help="Split off, where there are no test images.")
 @click.option(
     "--skipped", type=click.Path(path_type=pathlib.Path), help="CSV file for what was skipped."
 )
-def check(data, image_size, channels, test_fraction, skipped):
+def check(data, image_size, channels, groups, test_fraction, skipped):
     """Tell what images are there, what would be skipped, and what is there twice.
 
     Nothing is changed. Counts images and classes of each split, lists files that cannot be read,
     and finds test images that are also training images.
     """
-    splits = load(data, image_size, channels, test_fraction=test_fraction)
+    splits = load(data, image_size, channels, test_fraction=test_fraction, groups=groups)
     parts = {"train": splits.train, "test": splits.test}
     unread = []
     for name, part in parts.items():
@@ -39,6 +40,8 @@ def check(data, image_size, channels, test_fraction, skipped):
             continue
         click.echo(f"{name}: {len(part)} images of {'x'.join(map(str, part.image_shape))}")
         click.echo(f"  {_classes(part)}")
+        if part.groups is not None:
+            click.echo(f"  {len(set(part.groups))} groups, none of them in another split")
         copies = find_duplicates(part.images)
         if len(copies):
             click.echo(f"  {len(copies)} are copies of others: {_pairs(copies, part, part)}")
@@ -63,6 +66,8 @@ def check(data, image_size, channels, test_fraction, skipped):
 def _classes(part):
     if part.labels is None:
         return "no labels"
+    if part.labels.ndim == 2:
+        return f"{part.labels.shape[1]} classes, {part.labels.sum(axis=1).mean():.2g} an image"
     labels, counts = np.unique(part.labels, return_counts=True)
     names = [part.class_names[i] if part.class_names else str(i) for i in labels]
     told = [f"{name} ({count})" for name, count in zip(names, counts, strict=True)]

@@ -8,13 +8,21 @@ import shlex
 import sys
 
 import click
+import keras
 import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.cli.options import Numbers, data_options, groups_option, load
 from cpc_keras.cli.read_evidence import read_evidence
 from cpc_keras.cli.report import report_title
-from cpc_keras.data import Splits, label_subset
+from cpc_keras.cli.run_protocols import PROTOCOLS, run_protocols
+from cpc_keras.data import (
+    Splits,
+    find_duplicates,
+    label_subset,
+    read_label_subset,
+    write_label_subset,
+)
 from cpc_keras.evaluation import (
     FRACTIONS,
     ROW_TITLES,
@@ -65,15 +73,40 @@ PROTOCOL = (
     help="For every network.  [default: digits for mnist_5k, else photos]",
 )
 @click.option("--test-fraction", type=float, default=0.2, help="Where the data has no test split.")
+@groups_option
+@click.option(
+    "--subsets",
+    type=click.Path(exists=True, file_okay=False, path_type=pathlib.Path),
+    help="Folder of label subsets that an earlier evaluation wrote into OUT/subsets, to use.",
+)
+@click.option(
+    "--protocols",
+    default=",".join(PROTOCOLS),
+    help="With all labels, beside the label efficiency; none for none.",
+)
 def evaluate(
-    runs, data, image_size, channels, out, fractions, draws, steps, augmentation, test_fraction
+    runs,
+    data,
+    image_size,
+    channels,
+    out,
+    fractions,
+    draws,
+    steps,
+    augmentation,
+    test_fraction,
+    groups,
+    subsets,
+    protocols,
 ):
     """Measure what the encoders of RUNS are worth with few labels.
 
-    RUNS are run directories or artifacts, one for each pre-training seed. Writes results.json and
-    report.html into OUT. The same command again goes on where a stopped one ended.
+    RUNS are run directories or artifacts, one for each pre-training seed. Writes results.json,
+    report.html and the label subsets into OUT; where a run has kept encoders
+    (pretrain --save-encoders-every), their curve into its iteration_curve.json. The same command
+    again goes on where a stopped one ended.
     """
-    splits = load(data, image_size, channels, test_fraction=test_fraction)
+    splits = load(data, image_size, channels, test_fraction=test_fraction, groups=groups)
     compare(
         splits,
         runs,
@@ -82,7 +115,20 @@ def evaluate(
         num_draws=draws,
         steps=steps,
         augmentation=augmentation or ("digits" if data == "mnist_5k" else "photos"),
+        subsets=subsets,
+        protocols=_protocols(protocols),
     )
+
+
+def _protocols(text):
+    names = tuple(name.strip() for name in text.split(",")) if text != "none" else ()
+    unknown = [name for name in names if name not in PROTOCOLS]
+    if unknown:
+        raise click.BadParameter(
+            f"expected some of {', '.join(PROTOCOLS)}, or none. Received: {text!r}.",
+            param_hint="--protocols",
+        )
+    return names
 
 
 def compare(
@@ -95,6 +141,8 @@ def compare(
     steps: tuple[int, int] = (150, 250),
     augmentation: str = "none",
     batch_size: int = 32,
+    subsets: pathlib.Path | None = None,
+    protocols: tuple[str, ...] = PROTOCOLS,
 ) -> dict:
     """Measure all rows for every run, print the table, and write results and report; resumable.
 
@@ -107,6 +155,9 @@ def compare(
         steps: training steps of the networks at the fewest labels, and at most.
         augmentation: name of the image augmentation of every network.
         batch_size: images a step.
+        subsets: folder of label subsets to use; by default they are drawn, and written to
+            `out/subsets`.
+        protocols: what is measured with all labels beside.
 
     Returns:
         What `results.json` holds.
@@ -117,6 +168,11 @@ def compare(
     train.require_labels()
     if test is None or not len(test):
         raise ValueError(f"{train.source} has no test images. Pass --test-fraction, such as 0.2.")
+    if train.labels.ndim == 2:
+        raise ValueError(
+            f"{train.source} has images of several classes each. Expected one class an image for "
+            "label efficiency. cpc_keras.evaluation.linear_probe and nearest_neighbors take both."
+        )
     out.mkdir(parents=True, exist_ok=True)
     artifacts = [run if (run / "preset.json").exists() else run / "artifact" for run in runs]
     settings = {
@@ -127,6 +183,11 @@ def compare(
         "augmentation": augmentation,
         "batch_size": batch_size,
     }
+    if train.groups is not None:
+        settings["groups"] = len(set(train.groups))
+    if subsets is not None:
+        settings["subsets"] = str(subsets)
+    subset = _subset_function(train, fractions, num_draws, subsets, out / "subsets")
     log = ResultLog(out / "measurements.jsonl", settings)
     # Each result names the weights it is of: those of other weights are not taken over, and a
     # further seed leaves the others measured.
@@ -135,10 +196,13 @@ def compare(
     def measured(seed):
         return [r for r in log.results if (r["seed"], r["weights"]) == (seed, weights[seed])]
 
+    beside = ResultLog(out / "protocols.jsonl", {"data": train.source})
     bar = None
     for seed, artifact in enumerate(artifacts):
         model = PretrainingModel.from_preset(artifact)
         _check_shape(model, train, artifact)
+        # Of the random weights that are compared with: the same command gives the same figures.
+        keras.utils.set_random_seed(seed)
         rows = comparison_rows(
             model.encoder,
             type(model).from_config(model.get_config()).encoder,
@@ -158,6 +222,8 @@ def compare(
             test_labels=test.labels,
             fractions=fractions,
             num_draws=num_draws,
+            train_groups=train.groups,
+            subset=subset,
             done=measured(seed),
             on_result=lambda result, seed=seed: log.add(
                 {**result, "seed": seed, "weights": weights[seed]}
@@ -165,7 +231,17 @@ def compare(
             on_fit=bar.update,
         )
         if seed == 0:
-            predicted, confusion_of = _predictions(rows, measured(0), train)
+            predicted, confusion_of = _predictions(rows, measured(0), train, subset)
+        run_protocols(
+            model.encoder,
+            splits,
+            names=protocols,
+            run=runs[seed],
+            done=[r for r in beside.results if (r["seed"], r["weights"]) == (seed, weights[seed])],
+            on_result=lambda result, seed=seed: beside.add(
+                {**result, "seed": seed, "weights": weights[seed]}
+            ),
+        )
     bar.close()
     protocol = PROTOCOL.format(
         num_test=len(test),
@@ -186,7 +262,10 @@ def compare(
         "weights": weights,
         "summary": summarize(found),
         "results": [{k: v for k, v in result.items() if k != "weights"} for result in found],
-        "facts": _facts(train, test),
+        "facts": {**_facts(train, test), "overlap": _overlap(splits)},
+        "protocols": [
+            r for r in beside.results if r["weights"] in weights and r["protocol"] in protocols
+        ],
         # Relative, so that a folder of runs can be moved as a whole.
         "runs": [os.path.relpath(run, out) for run in runs],
         "confusion_of": confusion_of,
@@ -205,8 +284,46 @@ def _publish(results, runs, out):
     click.echo()
     click.echo(format_table(results["summary"]))
     click.echo("mean ± deviation over label draws" + (" ± over seeds" if len(runs) > 1 else ""))
+    for told in _told(results["protocols"]):
+        click.echo(told)
     click.echo(f"\n{results['verdict']}")
     click.echo(f"\nResults: {out / 'results.json'}\nReport:  {report}")
+
+
+def _told(results):
+    names = {"linear_probe": "linear probe", "nearest_neighbors": "nearest neighbors"}
+    for result in results:
+        low, high = result["intervals"]["top_1"]
+        told = [f"top-1 {result['top_1']:.1%} ({low:.1%} to {high:.1%})"]
+        told += [f"top-5 {result['top_5']:.1%}"] if "top_5" in result else []
+        told.append(f"balanced {result['balanced_accuracy']:.1%}")
+        told += [f"AUROC {result['auroc']:.3f}"] if result["auroc"] is not None else []
+        seed = f"seed {result['seed']}, all {result['num_labels']} labels"
+        yield f"{names[result['protocol']]}, {seed}: {', '.join(told)}"
+
+
+def _overlap(splits):
+    copies = len(find_duplicates(splits.test.images, splits.train.images))
+    return f"{copies} of {len(splits.test)} test images are also training images, by their pixels"
+
+
+def _subset_function(train, fractions, num_draws, given, written):
+    """Label subsets by fraction and draw: those of somebody else, or drawn and written."""
+
+    def name(fraction, draw):
+        return f"{fraction:g}-draw-{draw}.csv"
+
+    if given is not None:
+        return lambda fraction, draw: read_label_subset(given / name(fraction, draw), train)
+
+    for fraction in fractions:
+        for draw in range(num_draws if fraction < 1 else 1):
+            index = label_subset(train.labels, fraction, seed=draw)
+            path = written / name(fraction, draw)
+            # Of other data, in a directory that is measured anew.
+            path.unlink(missing_ok=True)
+            write_label_subset(path, train, index)
+    return lambda fraction, draw: label_subset(train.labels, fraction, seed=draw)
 
 
 def _num_steps(num_labels, steps, batch_size):
@@ -232,19 +349,18 @@ def _check_shape(model, train, artifact):
         )
 
 
-def _predictions(rows, results, train):
+def _predictions(rows, results, train, subset):
     """Classes that the frozen row gives the test images with the most labels, as it was scored."""
     found = [r for r in results if r["row"] == "cpc_frozen" and r["draw"] == 0]
     most = max(found, key=lambda r: r["fraction"])
     (row,) = (row for row in rows if row.name == "cpc_frozen")
-    index = label_subset(train.labels, most["fraction"], seed=0)
+    index = subset(most["fraction"], 0)
     probabilities = row.fit_predict(index, train.labels[index], setting=most["setting"])
     told = f"{ROW_TITLES['cpc_frozen']} on {most['num_labels']} labels, first pre-training seed"
     return probabilities.argmax(axis=1), told
 
 
 def _facts(train, test):
-    import keras
     import sklearn
 
     counts = np.bincount(train.labels[train.labels >= 0])

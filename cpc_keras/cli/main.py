@@ -15,6 +15,7 @@ COMMANDS = {
     "pretrain": "Pre-train an encoder on images without labels.",
     "describe": "Tell what a model is and what a step of its training costs.",
     "evaluate": "Measure what pre-trained encoders are worth with few labels.",
+    "finetune": "Train a pre-trained encoder with a classifier on labels.",
     "report": "Write one page about a run, or about several runs beside each other.",
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
     "presets": "List the encoders that come with the package, and what they are worth.",

@@ -20,24 +20,50 @@ class Numbers(click.ParamType):
             self.fail(f"expected numbers separated by commas. Received: {value!r}.", param, ctx)
 
 
+class ChannelCount(click.ParamType):
+    """A number of channels, kept as text, as runs have it in their settings."""
+
+    name = "n"
+
+    def convert(self, value, param, ctx):
+        """Check the number."""
+        if not str(value).isdigit() or int(value) < 1:
+            self.fail(f"expected a number of channels, such as 1 or 3. Received: {value!r}.")
+        return str(int(value))
+
+
+def groups_option(command):
+    """Add `--groups`."""
+    return click.option(
+        "--groups",
+        help="What no split may divide, such as patients: level:N, a folder of the images' paths, "
+        "or FILE.csv:COLUMN.",
+    )(command)
+
+
 def data_options(command):
     """Add `--data`, `--image-size` and `--channels`."""
     for option in (
-        click.option("--channels", type=click.Choice(["1", "3"]), help="Convert to grey or RGB."),
+        click.option(
+            "--channels",
+            type=ChannelCount(),
+            help="1 or 3: convert to grey or RGB; otherwise what arrays have.",
+        ),
         click.option(
             "--image-size", type=int, help="Resize to this side, in pixels. Needed for mixed sizes."
         ),
         click.option(
             "--data",
             required=True,
-            help="mnist_5k, tfds:NAME, or a folder of JPEG/PNG images (PATH or folder:PATH).",
+            help="mnist_5k, tfds:NAME, a folder of images (PATH or folder:PATH), a directory of "
+            "IDX files (PATH or idx:PATH), or a .npz or .npy file (PATH or arrays:PATH).",
         ),
     ):
         command = option(command)
     return command
 
 
-def load(data, image_size, channels, *, test_fraction=None, in_memory=True):
+def load(data, image_size, channels, *, test_fraction=None, in_memory=True, groups=None):
     """Load the splits that the data options name."""
     from cpc_keras.data import load_data
 
@@ -47,4 +73,5 @@ def load(data, image_size, channels, *, test_fraction=None, in_memory=True):
         channels=int(channels) if channels else None,
         test_fraction=test_fraction,
         in_memory=in_memory,
+        groups=groups,
     )

@@ -16,7 +16,7 @@ from cpc_keras.cli.probe_callbacks import probe_callbacks
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
 from cpc_keras.methods import METHODS
-from cpc_keras.training import RECIPES, STRATEGIES, Recipe, distribution_strategy
+from cpc_keras.training import RECIPES, STRATEGIES, Recipe, SaveEncoders, distribution_strategy
 from cpc_keras.training import pretrain as run_pretraining
 
 # Held-out images that are measured after each epoch; more would only cost time.
@@ -65,6 +65,12 @@ PROBE_EVERY = 5
     help="Devices that share each batch: auto is mirrored where there are several GPUs.",
 )
 @click.option(
+    "--save-encoders-every",
+    type=click.IntRange(0),
+    default=0,
+    help="Epochs from one kept encoder to the next, for the curve of evaluate; 0 for none.",
+)
+@click.option(
     "--probe-every",
     type=click.IntRange(0),
     default=PROBE_EVERY,
@@ -84,6 +90,7 @@ def pretrain(
     seed,
     stream,
     strategy,
+    save_encoders_every,
     probe_every,
     tensorboard,
     **options,
@@ -103,6 +110,7 @@ def pretrain(
         recipe,
         out,
         facts=facts,
+        save_encoders_every=save_encoders_every,
         probe_every=probe_every,
         tensorboard=tensorboard,
         command=_command(),
@@ -160,6 +168,7 @@ def pretrain_and_export(
     *,
     facts,
     command,
+    save_encoders_every=0,
     probe_every=PROBE_EVERY,
     tensorboard=False,
     strategy=None,
@@ -167,6 +176,17 @@ def pretrain_and_export(
     """Pre-train on the training images into `run_directory` and export `artifact/` once."""
     from cpc_keras.export import write_artifact
 
+    callbacks = []
+    if save_encoders_every:
+        kept = pathlib.Path(run_directory) / "encoders"
+        callbacks.append(SaveEncoders(kept, every=save_encoders_every))
+    callbacks += probe_callbacks(
+        splits,
+        recipe,
+        every=probe_every,
+        num_held_out=NUM_HELD_OUT,
+        projector=pathlib.Path(run_directory) / "logs" if tensorboard else None,
+    )
     model = run_pretraining(
         lambda: build_model(recipe, splits.train.image_shape),
         splits.train.images,
@@ -174,13 +194,7 @@ def pretrain_and_export(
         recipe=recipe,
         facts=facts,
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
-        callbacks=probe_callbacks(
-            splits,
-            recipe,
-            every=probe_every,
-            num_held_out=NUM_HELD_OUT,
-            projector=pathlib.Path(run_directory) / "logs" if tensorboard else None,
-        ),
+        callbacks=callbacks,
         tensorboard=tensorboard,
         strategy=strategy,
     )

@@ -1,4 +1,4 @@
-"""Images in: sources (built-in, folder, TFDS), label splits and the `tf.data` pipeline.
+"""Images in: sources (built-in, TFDS, folder, IDX, arrays), splits, the `tf.data` pipeline.
 
 Importing this package imports neither TensorFlow nor Pillow; the functions do when they are called.
 """
@@ -7,8 +7,11 @@ from cpc_keras.data.find_duplicates import find_duplicates
 from cpc_keras.data.hold_out import hold_out
 from cpc_keras.data.image_batches import image_batches
 from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
+from cpc_keras.data.image_groups import image_groups
 from cpc_keras.data.label_subset import label_subset
 from cpc_keras.data.load_data import load_data
+from cpc_keras.data.read_label_subset import read_label_subset
+from cpc_keras.data.write_label_subset import write_label_subset
 
 __all__ = [
     "ImageData",
@@ -17,6 +20,9 @@ __all__ = [
     "find_duplicates",
     "hold_out",
     "image_batches",
+    "image_groups",
     "label_subset",
     "load_data",
+    "read_label_subset",
+    "write_label_subset",
 ]

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cpc_keras.data.fit_image import fit_image
+from cpc_keras.data.read_array import TIFF, read_array
 
 Result = TypeVar("Result")
 
@@ -32,10 +33,13 @@ def decode_image(
 ) -> np.ndarray | Unreadable:
     """Decodes one file, turned as its EXIF orientation says; see `fit_image` for the conversions.
 
+    Of animations and files of several pages the first is taken.
+
     Args:
-        path: The file, of any format that Pillow reads.
+        path: The file, of any format that Pillow reads, a `.npy` file, or TIFF of any number of
+            channels (see `read_array`).
         image_size: `(height, width)` to resize to; None keeps the size.
-        channels: 1 (grey) or 3 (RGB); None makes it RGB unless it is grey.
+        channels: 1 (grey) or 3 (RGB); None makes it RGB unless it is grey. Arrays keep theirs.
 
     Returns:
         uint8 `[height, width, channels]`, or an `Unreadable` with the reason.
@@ -46,9 +50,16 @@ def decode_image(
     """
 
     def read() -> np.ndarray:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            return fit_image(upright, image_size=image_size, channels=channels)
+        try:
+            if path.suffix.lower() == ".npy":
+                return fit_image(read_array(path), image_size=image_size, channels=channels)
+            with Image.open(path) as image:
+                upright = ImageOps.exif_transpose(image)
+                return fit_image(upright, image_size=image_size, channels=channels)
+        except UnidentifiedImageError:
+            if path.suffix.lower() not in TIFF:
+                raise
+            return fit_image(read_array(path), image_size=image_size, channels=channels)
 
     return attempt(read, path)
 

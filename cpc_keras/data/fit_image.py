@@ -22,7 +22,7 @@ def fit_image(
         image: uint8 or uint16 `[height, width, channels]`, or a Pillow image of any mode.
         image_size: `(height, width)` to resize to; None keeps the size.
         channels: 1 (grey) or 3 (RGB); None keeps an array's channels, and makes a Pillow image
-            RGB unless it is grey.
+            RGB unless it is grey. An array's own number is always possible.
 
     Returns:
         uint8 `[height, width, channels]`.
@@ -35,6 +35,11 @@ def fit_image(
         >>> fit_image(np.zeros((8, 8, 3), "uint8"), image_size=(4, 6), channels=1).shape
         (4, 6, 1)
     """
+    if not isinstance(image, np.ndarray) and channels not in (None, 1, 3):
+        raise ValueError(
+            f"an image of mode {image.mode} cannot be converted to {channels} channels; only "
+            "arrays (.npy) and TIFF have other numbers than 1 and 3"
+        )
     if isinstance(image, np.ndarray):
         image = _eight_bits(image)
         if channels in (None, image.shape[-1]):
@@ -78,6 +83,11 @@ def _resize_planes(image: np.ndarray, image_size: tuple[int, int] | None) -> np.
 
 
 def _to_pillow(image: np.ndarray, channels: int) -> Image.Image:
+    if channels not in (1, 3):
+        raise ValueError(
+            f"received an image of {image.shape[-1]} channels to convert to {channels!r}. Expected "
+            "1 (grey) or 3 (RGB). Leave channels= (--channels) out to keep them as they are"
+        )
     if image.shape[-1] == 1:
         return Image.fromarray(image[..., 0])
     if image.shape[-1] in (3, 4):

@@ -15,7 +15,7 @@ from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
 from cpc_keras.data.image_files import ImageFiles
 from cpc_keras.data.read_images import read_images
 
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy")
 _TEST_NAMES = ("test", "val", "validation")
 
 # A file's path below the directory, part by part.
@@ -31,10 +31,12 @@ def folder(
 ) -> Splits:
     """Finds the images below a directory, and reads them into one uint8 array or on demand.
 
-    Files: JPEG, PNG, BMP, WebP and TIFF (the first page), by extension in any case; hidden files
-    and folders are ignored, links are followed. Images are turned as their EXIF orientation says;
-    palette, CMYK and colour with alpha become RGB; 16-bit grey is scaled by its full range. A file
-    that cannot be read is skipped and listed in `ImageData.skipped`, with one warning for all.
+    Files: JPEG, PNG, BMP, GIF, WebP and TIFF (of animations and several pages the first), by
+    extension in any case; hidden files and folders are ignored, links are followed. Images are
+    turned as their EXIF orientation says; palette, CMYK and colour with alpha become RGB; 16 bits
+    are scaled by their full range. Images of other numbers of channels are `.npy` files, or TIFF
+    with the extra "tiff". A file that cannot be read is skipped and listed in `ImageData.skipped`,
+    with one warning for all.
 
     Splits: `train/` beside `test/`, `val/` or `validation/` (the first there is), names in any
     case. A lone `train/` is the train split; without either, all files are.
@@ -52,7 +54,8 @@ def folder(
     Args:
         path: The directory; `~` is the home directory.
         image_size: `(height, width)` to resize to; None if all images have one size.
-        channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB otherwise.
+        channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB if they are grey or
+            RGB, and otherwise the number that all have.
         in_memory: Whether to read all images now. False needs `image_size` and `channels`, as no
             file is looked at.
 

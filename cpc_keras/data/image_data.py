@@ -31,11 +31,14 @@ class ImageData:
     Attributes:
         images: uint8 array `[n, height, width, channels]`, pixels in [0, 255]; or `ImageFiles`,
             which reads them when it is indexed.
-        labels: int64 array `[n]`, positions in `class_names` where there are names; None for
-            unlabelled images.
+        labels: int64 array `[n]`, positions in `class_names` where there are names; or
+            `[n, classes]` of 0 and 1 where an image may have several classes; None for unlabelled
+            images.
         class_names: Name of every class; empty where the classes have no names.
         names: File name of every image, relative to the folder it came from; None where the
             images did not come from files.
+        groups: Name of the group (patient, site, device) of every image, `[n]`, which no split may
+            divide; None where there are no groups.
         skipped: Files that could not be read; of `ImageFiles` those found so far, it grows.
         source: The spec the images were loaded from, for example `"mnist_5k"`.
 
@@ -52,6 +55,7 @@ class ImageData:
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
+    groups: np.ndarray | None = None
     skipped: Sequence[SkippedFile] = ()
     source: str = "array"
 
@@ -63,13 +67,16 @@ class ImageData:
                 "Expected uint8 [n, height, width, channels], pixels in [0, 255]. Grey images "
                 "need a channel axis: images[..., np.newaxis]."
             )
-        if labels is not None and (
-            labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer)
-        ):
+        if labels is not None and not _are_labels(labels, len(images)):
             raise ValueError(
                 f"ImageData: received labels of shape {labels.shape} and type {labels.dtype} for "
                 f"{len(images)} images. Expected one integer an image, shape ({len(images)},), or "
-                "None."
+                f"0 and 1 for each class, shape ({len(images)}, classes), or None."
+            )
+        if self.groups is not None and np.shape(self.groups) != (len(images),):
+            raise ValueError(
+                f"ImageData: received groups of shape {np.shape(self.groups)} for {len(images)} "
+                f"images. Expected one an image, shape ({len(images)},), or None."
             )
         if self.names is not None and len(self.names) != len(images):
             raise ValueError(
@@ -112,7 +119,22 @@ class ImageData:
             skipped=skipped,
             labels=None if self.labels is None else self.labels[index],
             names=None if self.names is None else tuple(self.names[i] for i in index),
+            groups=None if self.groups is None else self.groups[index],
         )
+
+    def label_name(self, position: int) -> str:
+        """What the label of one image is called.
+
+        Args:
+            position: Of the image.
+
+        Returns:
+            The name of its class, or the number where classes have no names; of several classes
+            those that it has, separated by spaces.
+        """
+        label = self.require_labels()[position]
+        found = np.flatnonzero(label) if np.ndim(label) else [label]
+        return " ".join(str(self.class_names[i] if self.class_names else int(i)) for i in found)
 
     def require_labels(self) -> np.ndarray:
         """Gives the labels, for callers that cannot do without.
@@ -131,6 +153,13 @@ class ImageData:
                 "(photos/cat/1.jpg, photos/dog/2.jpg)."
             )
         return self.labels
+
+
+def _are_labels(labels: np.ndarray, count: int) -> bool:
+    if labels.shape[:1] != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        return False
+    several = labels.ndim == 2 and labels.shape[1] >= 2 and np.isin(labels, (0, 1)).all()
+    return labels.ndim == 1 or bool(several)
 
 
 class Splits(NamedTuple):

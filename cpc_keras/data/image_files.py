@@ -25,9 +25,9 @@ class ImageFiles:
     for the first. What an index gives so depends on the files alone.
 
     Args:
-        paths: The files, of any format that Pillow reads; at least one.
+        paths: The files, of any format that `decode_image` reads; at least one.
         image_size: `(height, width)` to resize to.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (grey), 3 (RGB), or the number that all of them have.
 
     Attributes:
         shape: `(n, height, width, channels)`.

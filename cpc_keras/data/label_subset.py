@@ -7,32 +7,59 @@ import warnings
 import numpy as np
 
 
-def label_subset(labels: np.ndarray, fraction: float, *, seed: int) -> np.ndarray:
+def label_subset(
+    labels: np.ndarray,
+    fraction: float | None = None,
+    *,
+    seed: int,
+    per_class: int | None = None,
+) -> np.ndarray:
     """Chooses a class-balanced share of the labelled examples.
 
-    Every class gives `max(1, round(fraction * n / num_classes))` examples. Subsets are nested: for
-    one seed, the subset of a smaller fraction lies inside that of a larger one, so that a curve
-    over fractions only ever adds labels.
+    Every class gives `max(1, round(fraction * n / num_classes))` examples, or `per_class`. Subsets
+    are nested: for one seed, the subset of a smaller fraction or count lies inside that of a larger
+    one, so that a curve only ever adds labels.
+
+    A class with less than half the examples of a mean class is too small for balance: long before
+    all labels it would have given everything. It is stratified, and gives
+    `max(1, round(fraction * its examples))` at every fraction. Which classes these are does not
+    depend on the fraction, or subsets would not be nested. A count per class has no such share: a
+    class with fewer gives all it has, as does one between half and all of the mean at large
+    fractions. Each of these classes is named in a warning.
 
     Args:
         labels: Integer class of every example, `[n]`, each >= 0.
-        fraction: Share of the labels to keep, in (0, 1]; 1 keeps all of them, balanced or not.
+        fraction: Share of the labels to keep, in (0, 1]; 1 keeps all of them, balanced or not. None
+            where `per_class` is given.
         seed: Non-negative integer; the same seed gives the same subset.
+        per_class: Examples to keep of every class, at least 1.
 
     Returns:
-        Sorted int64 positions into `labels`. A class with fewer examples than its share gives all
-        it has, with a warning that names it.
+        Sorted int64 positions into `labels`.
 
     Raises:
-        ValueError: If `fraction` is not in (0, 1], or `labels` is not `[n]` integers >= 0.
+        ValueError: If `fraction` is not in (0, 1], `per_class` below 1, both or neither are given,
+            or `labels` is not `[n]` integers >= 0.
 
     Example:
         >>> index = label_subset(np.repeat([0, 1], 50), 0.1, seed=0)
         >>> len(index), int((index < 50).sum())
         (10, 5)
+        >>> len(label_subset(np.repeat([0, 1], 50), per_class=4, seed=0))
+        8
     """
     labels = np.asarray(labels)
-    if not 0.0 < fraction <= 1.0:
+    if (fraction is None) == (per_class is None):
+        raise ValueError(
+            f"label_subset: received fraction={fraction} and per_class={per_class}. Expected one "
+            "of them. Try fraction=0.01, or per_class=5."
+        )
+    if per_class is not None and (int(per_class) != per_class or per_class < 1):
+        raise ValueError(
+            f"label_subset: received per_class={per_class}. Expected a whole number of examples, "
+            "at least 1. Try per_class=5."
+        )
+    if fraction is not None and not 0.0 < fraction <= 1.0:
         raise ValueError(
             f"label_subset: received fraction={fraction}. Expected a share above 0 and at most 1. "
             "Try fraction=0.01 for 1 % of the labels."
@@ -51,21 +78,42 @@ def label_subset(labels: np.ndarray, fraction: float, *, seed: int) -> np.ndarra
     if fraction == 1.0:
         return np.arange(len(labels), dtype=np.int64)
     classes, counts = np.unique(labels, return_counts=True)
-    share = max(1, round(fraction * len(labels) / len(classes)))
-    short = [
-        f"{label} (has {count})"
-        for label, count in zip(classes, counts, strict=True)
-        if count < share
-    ]
-    if short:
-        warnings.warn(
-            f"label_subset: {len(short)} of {len(classes)} classes have fewer than the {share} "
-            f"examples a balanced subset takes, and give all they have: class {', '.join(short)}.",
-            stacklevel=2,
-        )
+    if per_class is not None:
+        share, shares = int(per_class), np.full(len(classes), int(per_class))
+        small = np.zeros(len(classes), dtype=bool)
+    else:
+        share = max(1, round(fraction * len(labels) / len(classes)))
+        small = counts < len(labels) / len(classes) / 2
+        shares = np.where(small, np.maximum(1, np.round(fraction * counts).astype(int)), share)
+    _warn(classes, counts, share, small & (shares < share), (counts < share) & ~small)
     # Prefixes of one permutation a class are what makes the subsets nested.
     chosen = [
-        np.random.default_rng([seed, int(label)]).permutation(np.flatnonzero(labels == label))
-        for label in classes
+        np.random.default_rng([seed, int(label)]).permutation(np.flatnonzero(labels == label))[:own]
+        for label, own in zip(classes, shares, strict=True)
     ]
-    return np.sort(np.concatenate([members[:share] for members in chosen]))
+    return np.sort(np.concatenate(chosen))
+
+
+def _warn(
+    classes: np.ndarray,
+    counts: np.ndarray,
+    share: int,
+    stratified: np.ndarray,
+    exhausted: np.ndarray,
+) -> None:
+    def named(which: np.ndarray) -> str:
+        pairs = zip(classes[which], counts[which], strict=True)
+        return ", ".join(f"{label} (has {count})" for label, count in pairs)
+
+    told = []
+    if stratified.any():
+        told.append(f"class {named(stratified)}: too small for balance, gives the share of its own")
+    if exhausted.any():
+        told.append(f"class {named(exhausted)}: gives all it has")
+    if told:
+        warnings.warn(
+            f"label_subset: {int((stratified | exhausted).sum())} of {len(classes)} classes have "
+            f"fewer than the {share} examples a balanced subset takes, or too few to keep up: "
+            f"{'; '.join(told)}.",
+            stacklevel=3,
+        )

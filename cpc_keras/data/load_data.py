@@ -8,11 +8,15 @@ import pathlib
 
 import numpy as np
 
+from cpc_keras.data.fit_images import fit_images
 from cpc_keras.data.hold_out import hold_out
 from cpc_keras.data.image_data import ImageData, Splits
 from cpc_keras.data.require_memory import require_memory
 
-_KINDS = 'Expected "mnist_5k", "tfds:NAME", "folder:PATH" or the path of an existing directory.'
+_KINDS = (
+    'Expected "mnist_5k", "tfds:NAME", "folder:PATH", "idx:PATH", "arrays:PATH" or the path of an '
+    "existing directory or .npz or .npy file."
+)
 
 
 def load_data(
@@ -23,22 +27,29 @@ def load_data(
     test_fraction: float | None = None,
     seed: int = 0,
     in_memory: bool = True,
+    groups: str | None = None,
 ) -> Splits:
-    """Loads images from the built-in set, a folder, or TensorFlow Datasets.
+    """Loads images from the built-in set, TensorFlow Datasets, or files.
 
     Args:
-        spec: `"mnist_5k"`; `"tfds:NAME"`, a TFDS name such as `tfds:cifar10`; `"folder:PATH"`, or
-            just the path of a directory with images (see `cpc_keras.data.folder.folder` for how
-            splits and classes are found in it).
+        spec: `"mnist_5k"`; `"tfds:NAME"`, a TFDS name such as `tfds:cifar10`; `"folder:PATH"` of
+            images (see `cpc_keras.data.folder.folder` for how splits and classes are found in it);
+            `"idx:PATH"`, a directory of IDX files (`idx_source.idx_source`); `"arrays:PATH"`, a
+            `.npz` or `.npy` file (`array_source.array_source`); or just the path of one of these.
         image_size: Size to resize to, in pixels: one integer for squares, or `(height, width)`.
             None keeps the size, which then has to be the same for all images.
-        channels: 1 converts to grey, 3 to RGB; None keeps what there is.
+        channels: 1 converts to grey, 3 to RGB; other numbers are those that arrays have. None keeps
+            what there is.
         test_fraction: Share of the train images to split off as test images, in (0, 1), by class
             where there are labels. Used only where the source has no test split.
         seed: Non-negative integer; chooses which images `test_fraction` splits off.
         in_memory: Whether to read all images now. False reads a folder's when they are needed, for
             more images than fit into memory; it needs `image_size` and `channels`, and there are
-            no labels (see `cpc_keras.data.folder.folder`).
+            no labels (see `cpc_keras.data.folder.folder`). A `.npy` file is mapped.
+        groups: What no split may divide, such as patients, sites or devices: `"level:1"`, a folder
+            of the images' paths, or `"FILE.csv:COLUMN"` (see `image_groups`). `test_fraction` then
+            splits off whole groups, and a source whose own test split shares one with train is
+            refused.
 
     Returns:
         Train and test images, uint8 `[n, height, width, channels]`; test is None where the source
@@ -46,9 +57,9 @@ def load_data(
 
     Raises:
         ValueError: If `spec` or another argument is not one of those above, there is no image, the
-            images have different sizes and `image_size` is None, they do not fit into memory, or
-            `in_memory=False` is not for a folder.
-        FileNotFoundError: If `folder:PATH` does not exist.
+            images have different sizes and `image_size` is None, they do not fit into memory,
+            `in_memory=False` is not for a folder, or train and test share a group.
+        FileNotFoundError: If `PATH` does not exist.
         NotADirectoryError: If `folder:PATH` is a file.
         ImportError: If the source's package is not installed.
 
@@ -58,10 +69,10 @@ def load_data(
         (4000, 32, 32, 3)
     """
     size = _check_size(image_size)
-    if channels not in (None, 1, 3):
+    if channels is not None and (not isinstance(channels, (int, np.integer)) or channels < 1):
         raise ValueError(
-            f"load_data: received channels={channels!r}. Expected 1 (grey), 3 (RGB), or None to "
-            "keep what there is."
+            f"load_data: received channels={channels!r}. Expected 1 (grey), 3 (RGB), the number "
+            "that arrays have, or None to keep what there is."
         )
     if test_fraction is not None and not 0.0 < test_fraction < 1.0:
         raise ValueError(
@@ -69,6 +80,8 @@ def load_data(
             "both excluded, or None for no split. Try test_fraction=0.2."
         )
     splits = _load(str(spec), size, channels, in_memory)
+    if groups is not None:
+        splits = _with_groups(splits, groups)
     if splits.test is None and test_fraction is not None:
         splits = _split_off(splits.train, test_fraction, seed)
     return Splits(*(part and dataclasses.replace(part, source=str(spec)) for part in splits))
@@ -77,10 +90,11 @@ def load_data(
 def _load(spec: str, size: tuple[int, int] | None, channels: int | None, in_memory: bool) -> Splits:
     # Imported on demand: each source needs packages that the others do without.
     kind, _, name = spec.partition(":")
-    if not in_memory and (spec == "mnist_5k" or kind == "tfds"):
+    if not in_memory and (spec == "mnist_5k" or kind in ("tfds", "idx")):
         raise ValueError(
             f"load_data: received in_memory=False (--stream) for {spec!r}. Expected a folder of "
-            "images: only files are read on demand. Leave it out, or write the images into files."
+            "images, or a .npy file: only these are read on demand. Leave it out, or write the "
+            "images into files."
         )
     if spec == "mnist_5k":
         from cpc_keras.data.mnist_5k import mnist_5k
@@ -90,8 +104,23 @@ def _load(spec: str, size: tuple[int, int] | None, channels: int | None, in_memo
         from cpc_keras.data.tfds_source import tfds_source
 
         return tfds_source(name, image_size=size, channels=channels)
+    path = pathlib.Path(spec).expanduser() if spec else None
+    if (kind == "idx" and name) or (path and path.is_dir() and _holds_idx(path)):
+        from cpc_keras.data.idx_source import idx_source
+
+        return idx_source(name if kind == "idx" else spec, image_size=size, channels=channels)
+    is_array = path and path.suffix in (".npy", ".npz") and path.is_file()
+    if (kind == "arrays" and name) or is_array:
+        from cpc_keras.data.array_source import array_source
+
+        return array_source(
+            name if kind == "arrays" else spec,
+            image_size=size,
+            channels=channels,
+            in_memory=in_memory,
+        )
     is_folder = kind == "folder" and name
-    if is_folder or (spec and pathlib.Path(spec).expanduser().is_dir()):
+    if is_folder or (path and path.is_dir()):
         from cpc_keras.data.folder import folder
 
         return folder(
@@ -103,7 +132,9 @@ def _load(spec: str, size: tuple[int, int] | None, channels: int | None, in_memo
 def _suggestion(spec: str) -> str:
     kind, colon, name = spec.partition(":")
     if colon:
-        closest = difflib.get_close_matches(kind.lower(), ["tfds", "folder"], n=1, cutoff=0.0)[0]
+        closest = difflib.get_close_matches(
+            kind.lower(), ["tfds", "folder", "idx", "arrays"], n=1, cutoff=0.0
+        )[0]
         return f'The closest match is "{closest}:{name or "NAME"}".'
     path = pathlib.Path(spec).expanduser()
     candidates = {"mnist_5k": "mnist_5k"}
@@ -120,6 +151,28 @@ def _suggestion(spec: str) -> str:
     return f'There is no such directory; a dataset of TFDS is written "tfds:{spec}".'
 
 
+def _holds_idx(path: pathlib.Path) -> bool:
+    from cpc_keras.data.idx_source import idx_images
+
+    return bool(idx_images(path))
+
+
+def _with_groups(splits: Splits, spec: str) -> Splits:
+    from cpc_keras.data.image_groups import image_groups
+
+    parts = [part and dataclasses.replace(part, groups=image_groups(part, spec)) for part in splits]
+    train, test = parts
+    shared = [] if test is None else sorted(set(train.groups) & set(test.groups))
+    if shared:
+        raise ValueError(
+            f"load_data: received groups={spec!r} (--groups), and {len(shared)} groups are in "
+            f"train and in test: {', '.join(shared[:5])}{', ...' if len(shared) > 5 else ''}. "
+            "Expected each on one side, or the test images are known from training. Put the images "
+            "into one folder and split by test_fraction= (--test-fraction)."
+        )
+    return Splits(train, test)
+
+
 def _check_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if image_size is None:
         return None
@@ -134,12 +187,8 @@ def _check_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | N
 
 
 def _fit_all(data: ImageData, size: tuple[int, int] | None, channels: int | None) -> ImageData:
-    if size is None and channels is None:
-        return data
-    from cpc_keras.data.fit_image import fit_image
-
-    images = [fit_image(image, image_size=size, channels=channels) for image in data.images]
-    return dataclasses.replace(data, images=np.stack(images))
+    fitted = fit_images(data.images, image_size=size, channels=channels)
+    return dataclasses.replace(data, images=fitted)
 
 
 def _split_off(data: ImageData, fraction: float, seed: int) -> Splits:
@@ -151,9 +200,15 @@ def _split_off(data: ImageData, fraction: float, seed: int) -> Splits:
     # The two parts are copies, and the whole stands in memory beside them for a moment.
     if isinstance(data.images, np.ndarray):
         require_memory(data.images.shape, source=data.source)
-    # Unlabelled images are one class.
-    labels = np.zeros(len(data), np.int64) if data.labels is None else data.labels
-    train, test = hold_out(labels, fraction=fraction, seed=seed)
+    # Unlabelled images, and those of several classes each, are split as one class.
+    is_plain = data.labels is not None and data.labels.ndim == 1
+    labels = data.labels if is_plain else np.zeros(len(data), np.int64)
+    train, test = hold_out(labels, fraction=fraction, seed=seed, groups=data.groups)
+    if not len(test) and data.groups is not None:
+        raise ValueError(
+            f"load_data: received test_fraction={fraction} for {len(data)} images of one group. "
+            "Expected at least two groups to split. Leave groups (--groups) out, or choose others."
+        )
     if not len(test):
         raise ValueError(
             f"load_data: received test_fraction={fraction} for {len(data)} images, each the only "

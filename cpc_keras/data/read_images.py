@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from cpc_keras.data.decode_image import Unreadable, attempt, decode_image
 from cpc_keras.data.progress_bar import progress_bar
+from cpc_keras.data.read_array import TIFF, read_array
 from cpc_keras.data.require_memory import require_memory
 
 _GREY_MODES = ("1", "L", "LA", "I", "F")
@@ -23,7 +24,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 class _Header(NamedTuple):
     size: tuple[int, int]
-    grey: bool
+    channels: int
 
 
 def read_images(
@@ -38,9 +39,11 @@ def read_images(
     Turned as their EXIF orientation says; see `fit_image` for the conversions.
 
     Args:
-        paths: The files, of any format that Pillow reads.
+        paths: The files, of any format that Pillow reads, `.npy`, or TIFF of any number of
+            channels.
         image_size: `(height, width)` to resize to; None if all images have one size.
-        channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB otherwise.
+        channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB if they are grey or
+            RGB, and otherwise the number that all have.
         source: Where the files come from, for messages.
 
     Returns:
@@ -65,7 +68,7 @@ def read_images(
         _raise_nothing_readable(source, paths, [header.reason for header in headers])
     size = tuple(image_size) if image_size else _only_size(found, source)
     if channels is None:
-        channels = 1 if _all_grey(found) else 3
+        channels = _only_channels(found, source)
     require_memory((len(found), *size, channels), source=source)
     images = np.empty((len(paths), *size, channels), np.uint8)
 
@@ -103,9 +106,19 @@ def _in_threads(function: Callable, items: Sequence, description: str) -> list:
 
 
 def _read_header(path: pathlib.Path) -> _Header | Unreadable:
-    """Size and colour, without decoding the pixels."""
+    """Size and channels, without decoding the pixels."""
 
     def read() -> _Header:
+        if path.suffix.lower() == ".npy":
+            return _of_array(read_array(path))
+        try:
+            return of_pillow()
+        except UnidentifiedImageError:
+            if path.suffix.lower() not in TIFF:
+                raise
+            return _of_array(read_array(path))
+
+    def of_pillow() -> _Header:
         with Image.open(path) as image:
             width, height = image.size
             # Pillow turns a TIFF's size itself, and decodes a PNG to look for late EXIF.
@@ -113,9 +126,13 @@ def _read_header(path: pathlib.Path) -> _Header | Unreadable:
             if has_exif and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
                 width, height = height, width
             grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
-            return _Header((height, width), grey)
+            return _Header((height, width), 1 if grey else 3)
 
     return attempt(read, path)
+
+
+def _of_array(image: np.ndarray) -> _Header:
+    return _Header(image.shape[:2], image.shape[2])
 
 
 def _is_readable(path: pathlib.Path) -> bool:
@@ -138,9 +155,25 @@ def _only_size(found: dict[pathlib.Path, _Header], source: str) -> tuple[int, in
     return sizes[0] if sizes else next(iter(groups))
 
 
-def _all_grey(found: dict[pathlib.Path, _Header]) -> bool:
-    coloured = (path for path, header in found.items() if not header.grey)
-    return not any(_is_readable(path) for path in coloured)
+def _only_channels(found: dict[pathlib.Path, _Header], source: str) -> int:
+    """The number of channels of all images; a broken file's header does not count."""
+    groups = collections.defaultdict(list)
+    for path, header in found.items():
+        groups[header.channels].append(path)
+    if len(groups) == 1:
+        return next(iter(groups))
+    counts = sorted(
+        count for count, paths in groups.items() if any(_is_readable(path) for path in paths)
+    )
+    if set(counts) <= {1, 3}:
+        return max(counts, default=1)
+    if len(counts) > 1:
+        listed = ", ".join(f"{count} ({len(groups[count])} files)" for count in counts)
+        raise ValueError(
+            f"{source}: received images of {len(counts)} numbers of channels: {listed}. Expected "
+            "one, or grey and RGB. Move the others elsewhere."
+        )
+    return counts[0]
 
 
 def _mixed_sizes(source: str, sizes: Iterable[tuple[int, int]]) -> str:

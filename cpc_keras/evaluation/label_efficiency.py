@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from cpc_keras.data import hold_out, label_subset
+from cpc_keras.data import label_subset
+from cpc_keras.evaluation.choose_setting import choose_setting
+from cpc_keras.evaluation.classification_metrics import classification_metrics
 
 FRACTIONS = (0.01, 0.05, 0.1, 1.0)
 
@@ -16,6 +18,8 @@ def label_efficiency(
     test_labels: np.ndarray,
     fractions: Iterable[float] = FRACTIONS,
     num_draws: int = 3,
+    train_groups: np.ndarray | None = None,
+    subset: Callable[[float, int], np.ndarray] | None = None,
     done: Sequence[dict] = (),
     on_result: Callable[[dict], None] = lambda result: None,
     on_fit: Callable[[], None] = lambda: None,
@@ -35,13 +39,18 @@ def label_efficiency(
         test_labels: classes of the test images, `[m]`.
         fractions: shares of the training labels.
         num_draws: label subsets for each fraction below 1.
+        train_groups: groups of the training images, `[n]`, such as patients; the held-out quarter
+            then has whole groups.
+        subset: function from a fraction and a draw to the positions of the labels, such as one that
+            reads those of somebody else; by default `label_subset` of the draw's seed.
         done: results of an earlier call that was stopped; they are not measured again.
         on_result: called with each new result, for example to save it.
         on_fit: called after each fit, for example to move a progress bar by one.
 
     Returns:
         A list of dicts with `row`, `fraction`, `draw`, `num_labels`, `setting`,
-        `held_out_accuracy` and `accuracy` (share of the test images, in [0, 1]).
+        `held_out_accuracy`, `accuracy` (share of the test images, in [0, 1]), `num_test` and
+        `metrics`, those of `classification_metrics` without intervals.
 
     Raises:
         ValueError: rows with different numbers of tuning trials.
@@ -63,6 +72,11 @@ def label_efficiency(
             "Every row must get the same number of tuning trials, or the comparison is not fair. "
             f"Received: {num_trials}."
         )
+    if subset is None:
+
+        def subset(fraction, draw):
+            return label_subset(train_labels, fraction, seed=draw)
+
     results = []
     for row in rows:
         for fraction in fractions:
@@ -74,11 +88,14 @@ def label_efficiency(
                 for _ in range(len(row.settings) + len(draws)):
                     on_fit()
                 continue
-            setting, held_out_accuracy = _choose(row, train_labels, fraction, on_fit)
+            setting, held_out_accuracy = choose_setting(
+                row, train_labels, subset(fraction, 0), groups=train_groups, on_fit=on_fit
+            )
             for draw in missing:
-                index = label_subset(train_labels, fraction, seed=draw)
+                index = subset(fraction, draw)
                 probabilities = row.fit_predict(index, train_labels[index], setting=setting)
                 on_fit()
+                metrics = classification_metrics(probabilities, test_labels, num_resamples=0)
                 result = {
                     "row": row.name,
                     "fraction": fraction,
@@ -86,7 +103,9 @@ def label_efficiency(
                     "num_labels": len(index),
                     "setting": setting,
                     "held_out_accuracy": held_out_accuracy,
-                    "accuracy": float((probabilities.argmax(axis=1) == test_labels).mean()),
+                    "accuracy": metrics.pop("top_1"),
+                    "num_test": metrics.pop("num_images"),
+                    "metrics": {k: v for k, v in metrics.items() if k != "intervals"},
                 }
                 results.append(result)
                 on_result(result)
@@ -100,26 +119,3 @@ def num_fits(rows, *, fractions=FRACTIONS, num_draws: int = 3) -> int:
         for row in rows
         for fraction in fractions
     )
-
-
-def _choose(row, train_labels, fraction, on_fit):
-    index = label_subset(train_labels, fraction, seed=0)
-    fit, held_out = hold_out(train_labels[index], seed=0)
-    if not len(held_out):
-        # One label a class: nothing can be held out; the first setting is taken unseen.
-        for _ in row.settings:
-            on_fit()
-        return row.settings[0], None
-    trials = []
-    truth = train_labels[index[held_out]]
-    for setting in row.settings:
-        probabilities = row.fit_predict(
-            index[fit], train_labels[index[fit]], setting=setting, held_out=index[held_out]
-        )
-        on_fit()
-        accuracy = float((probabilities.argmax(axis=1) == truth).mean())
-        true_probability = probabilities[np.arange(len(truth)), truth]
-        cross_entropy = float(-np.log(np.maximum(true_probability, 1e-12)).mean())
-        trials.append((accuracy, -cross_entropy, setting))
-    best = max(trials, key=lambda trial: trial[:2])
-    return best[2], best[0]

@@ -38,6 +38,7 @@ class NetworkRow:
         jit_compile: compile the training steps with XLA.
         settings: the tuning trials; by default learning rates that fit `start_at_probe`.
         seed: of the order of the batches.
+        callbacks: of every fit, for example one that moves a progress bar.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class NetworkRow:
         jit_compile: bool = False,
         settings=None,
         seed: int = 0,
+        callbacks=(),
     ):
         self.name = name
         self.settings = tuple(settings or (FINE_TUNING_SETTINGS if start_at_probe else SETTINGS))
         self._train, self._test = train_images, test_images
         self._num_steps, self._batch_size, self._seed = num_steps, batch_size, seed
-        self._augmentation = image_augmentation
+        self._augmentation, self._callbacks = image_augmentation, tuple(callbacks)
         # Rows share an encoder: each trains a copy.
         self._network = keras.models.clone_model(network)
         self._network.set_weights(network.get_weights())
@@ -85,6 +87,11 @@ class NetworkRow:
                 num_classes=network.output_shape[-1],
                 image_augmentation=image_augmentation,
             )
+
+    @property
+    def network(self) -> keras.Model:
+        """The network as the newest fit has left it."""
+        return self._network
 
     def fit_predict(self, index, labels, *, setting, held_out=None) -> np.ndarray:
         """Train on `train[index]`; return class probabilities of `train[held_out]` or the test set.
@@ -119,7 +126,7 @@ class NetworkRow:
         self._network.fit(
             batches,
             steps_per_epoch=steps,
-            callbacks=[_WarmUpCosine(setting["learning_rate"], steps)],
+            callbacks=[_WarmUpCosine(setting["learning_rate"], steps), *self._callbacks],
             shuffle=False,  # the dataset does it
             verbose=0,
         )

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cpc_keras.evaluation.bootstrap_interval import bootstrap_interval
+from cpc_keras.evaluation.classification_metrics import wilson_interval
+
 # What a reader sees; the order is that of the table.
 ROW_TITLES = {
     "cpc_fine_tuned": "CPC, fine-tuned",
@@ -26,10 +29,12 @@ def summarize(results: Sequence[dict]) -> list[dict]:
 
     Returns:
         One dict for each row and fraction: `row`, `fraction`, `num_labels`, `accuracy` (mean over
-        everything), `draw_deviation` (standard deviation over label draws within a seed, averaged
-        over seeds; `None` for one draw) and `seed_deviation` (standard deviation over seeds of the
-        means over draws; `None` for one seed); sample deviations, with n - 1; and the means
-        themselves, `by_seed` and `by_draw`.
+        everything), `interval` (95 %: the bootstrap over seeds and, within each, draws; of a single
+        value Wilson's over the test images), `metrics` (means of the others), `draw_deviation`
+        (standard deviation over label draws within a seed, averaged over seeds; `None` for one
+        draw) and `seed_deviation` (standard deviation over seeds of the means over draws; `None`
+        for one seed); sample deviations, with n - 1; and the means themselves, `by_seed` and
+        `by_draw`.
 
     Example:
         >>> results = [{"row": "cnn", "fraction": 0.1, "num_labels": 9, "seed": 0, "draw": d,
@@ -53,6 +58,8 @@ def summarize(results: Sequence[dict]) -> list[dict]:
                     "fraction": fraction,
                     "num_labels": cell[0]["num_labels"],
                     "accuracy": float(np.mean(means)),
+                    "interval": _interval(by_seed, cell[0].get("num_test")),
+                    "metrics": _mean_metrics(cell),
                     "draw_deviation": float(np.mean(draw_deviations)) if draw_deviations else None,
                     "seed_deviation": float(np.std(means, ddof=1)) if len(means) > 1 else None,
                     "by_seed": means,
@@ -131,6 +138,23 @@ def verdict(summary: Sequence[dict]) -> str:
     return (
         f"{start}, ahead with each of {seeds} pre-training seeds and {draws} draws of the labels."
     )
+
+
+def _interval(by_seed, num_test):
+    if sum(map(len, by_seed)) > 1:
+        return bootstrap_interval(by_seed)
+    if num_test is None:
+        return None
+    return wilson_interval(round(by_seed[0][0] * num_test), num_test)
+
+
+def _mean_metrics(cell):
+    names = dict.fromkeys(name for result in cell for name in result.get("metrics", ()))
+    means = {}
+    for name in names:
+        values = [r["metrics"][name] for r in cell if r.get("metrics", {}).get(name) is not None]
+        means[name] = float(np.mean(values)) if values else None
+    return means
 
 
 def _group(cell, key):

@@ -29,6 +29,12 @@ COURSES = (
     (("knn_accuracy", "linear_accuracy"), "Accuracy of probes", "%"),
     (("effective_rank",), "Effective rank of the features", "dimensions"),
 )
+PROTOCOL_TITLES = {"linear_probe": "linear probe", "nearest_neighbors": "nearest neighbors"}
+FURTHER_METRICS = {
+    "top_5": "Top-5 accuracy in %",
+    "balanced_accuracy": "Balanced accuracy in %",
+    "auroc": "AUROC, in %",
+}
 METRIC_TITLES = {
     "loss": "training",
     "mutual_information": "training",
@@ -119,8 +125,11 @@ def _section(run, place, several):
         "label_chart": label_chart(row_curves(summary), name=f"labels-{place}")
         if summary and not several
         else "",
+        "further": _further_tables(summary),
+        "all_labels": _all_labels(run.results.get("protocols", ())),
         "protocol": run.results.get("protocol", ""),
         "spread": _spread_note(summary),
+        "has_intervals": any(cell.get("interval") for cell in summary),
         "confusion": _confusion(pictures),
         "confusion_note": str(run.results.get("confusion_of", "")),
         "neighbors": _neighbors(pictures),
@@ -176,7 +185,45 @@ def _cell(cell, best=None):
     for key in ("draw_deviation", "seed_deviation"):
         if cell.get(key) is not None:
             parts.append(f"{100 * cell[key]:.1f}")
-    return {"text": " ± ".join(parts), "best": cell["accuracy"] == best}
+    low, high = cell.get("interval") or (None, None)
+    interval = "" if low is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    return {"text": " ± ".join(parts), "interval": interval, "best": cell["accuracy"] == best}
+
+
+def _further_tables(summary):
+    """The other metrics that were measured, each a table of means as that of the accuracy."""
+    tables = []
+    for metric, title in FURTHER_METRICS.items():
+        cells = [
+            {"row": c["row"], "fraction": c["fraction"], "num_labels": c["num_labels"]}
+            | {"accuracy": c["metrics"][metric]}
+            for c in summary
+            if c.get("metrics", {}).get(metric) is not None
+        ]
+        if cells:
+            tables.append((title, _table(cells)))
+    return tables
+
+
+def _all_labels(results):
+    """What the protocols with all labels found: a row for each of them and each seed."""
+
+    def percent(result, name):
+        value = result.get(name)
+        return "-" if value is None else f"{100 * value:.1f}"
+
+    rows = []
+    for result in results:
+        name = PROTOCOL_TITLES.get(result["protocol"], result["protocol"])
+        low, high = result.get("intervals", {}).get("top_1", (None, None))
+        interval = "" if low is None else f"{100 * low:.1f} to {100 * high:.1f}"
+        cells = [{"text": percent(result, "top_1"), "interval": interval}]
+        cells += [{"text": percent(result, name)} for name in FURTHER_METRICS]
+        rows.append((f"{name}, seed {result.get('seed', 0)}", cells))
+    if not rows:
+        return None
+    header = [("accuracy", ""), ("top-5", ""), ("balanced", ""), ("AUROC", "")]
+    return {"header": header, "rows": rows}
 
 
 def _spread_note(summary):
@@ -245,11 +292,11 @@ def _iteration_chart(runs):
     lines, x_title = [], "epoch"
     for place, run in enumerate(runs):
         curve = [point for point in run.iteration_curve if "accuracy" in point]
-        rows = dict.fromkeys(point.get("row", "") for point in curve)
+        rows = dict.fromkeys(point.get("protocol", "") for point in curve)
         for order, row in enumerate(rows):
-            points = [point for point in curve if point.get("row", "") == row]
+            points = [point for point in curve if point.get("protocol", "") == row]
             x_title = "epoch" if all("epoch" in point for point in points) else "step"
-            title = ROW_TITLES.get(row, row) or "linear probe"
+            title = PROTOCOL_TITLES.get(row, row) or "accuracy"
             lines.append(
                 {
                     "title": f"{run.name}, {title}" if len(runs) > 1 else title,

@@ -13,6 +13,7 @@ from cpc_keras.training.linear_probe import LinearProbe
 from cpc_keras.training.mutual_information import MutualInformation
 from cpc_keras.training.pretrain import pretrain
 from cpc_keras.training.recipe import RECIPES, Recipe
+from cpc_keras.training.save_encoders import SaveEncoders
 from cpc_keras.training.stop_at_nan import StopAtNaN
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "LinearProbe",
     "MutualInformation",
     "Recipe",
+    "SaveEncoders",
     "StopAtNaN",
     "distribution_strategy",
     "load_newest",

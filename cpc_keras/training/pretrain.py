@@ -48,9 +48,9 @@ def pretrain(
         facts: further settings that make a run what it is (the data, say). A directory with other
             settings is refused.
         held_out_images: measured after each epoch, logged as `val_...`; nothing is chosen by them.
-        callbacks: further ones, such as `KNNProbe`; what they add to the logs of an epoch goes
-            into `metrics.csv` and TensorBoard. Those with a method `restore` are told, before a run
-            goes on, what its finished epochs have logged.
+        callbacks: further ones, such as `KNNProbe` and `SaveEncoders`; what they add to the logs of
+            an epoch goes into `metrics.csv` and TensorBoard. Those with a method `restore` are
+            told, before a run goes on, what its finished epochs have logged.
         tensorboard: write TensorBoard logs into `logs/`.
         strategy: a `tf.distribute.Strategy`, such as `MirroredStrategy()`, whose replicas share
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of

@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
 
 PRETRAIN = ["--epochs", "2", "--batch-size", "8", "--patch-encoder", "tiny", "--patch-size", "4"]
 PRETRAIN += ["--patch-stride", "4", "--offsets", "1,2", "--patch-augmentation", "light"]
+PRETRAIN += ["--save-encoders-every", "1"]
 
 
 def run(capsys, *arguments):
@@ -142,7 +143,39 @@ def test_evaluate_prints_a_table_and_writes_results_and_report(pretrained, folde
         "cnn",
     }
     assert len(results["results"]) == 6 * (2 + 1)
+    assert [r["protocol"] for r in results["protocols"]] == ["linear_probe", "nearest_neighbors"]
+    for told in ("linear probe, seed 0, all 32 labels: top-1", "nearest neighbors, seed 0"):
+        assert told in printed
+    assert results["facts"]["overlap"].startswith("0 of 16 test images are also training images")
+    assert all(0 <= low <= high <= 1 for low, high in (c["interval"] for c in results["summary"]))
+    curve = json.loads((out / "iteration_curve.json").read_text())
+    assert [(p["epoch"], p["step"]) for p in curve] == [(0, 0), (1, 4), (2, 8)]
     assert "<svg" in (out / "report.html").read_text()
+    # Measured again on the subsets that were written, nothing changes.
+    first, again = out / "subsets", out.parent / "again"
+    assert sorted(path.name for path in first.iterdir()) == [
+        "0.5-draw-0.csv",
+        "0.5-draw-1.csv",
+        "1-draw-0.csv",
+    ]
+    arguments = (*arguments, "--steps", "2,2", "--out", again, "--protocols", "none")
+    assert run(capsys, *arguments, "--subsets", first)[0] == 0
+    repeated = json.loads((again / "results.json").read_text())
+    assert repeated["summary"] == results["summary"] and repeated["protocols"] == []
+
+
+def test_finetune_writes_a_classifier_and_overwrites_nothing(pretrained, folder, tmp_path, capsys):
+    out = tmp_path / "classifier"
+    arguments = ("finetune", pretrained[0], "--data", folder, "--out", out, "--steps", 4)
+    status, printed, error = run(capsys, *arguments, "--fraction", 0.5)
+    assert status == 0, error
+    assert "of 16 test images" in printed and "with 16 labels" in printed
+    assert keras.saving.load_model(out / "classifier.keras").output_shape == (None, 2)
+    assert "8/8" in error  # two trials of two steps, and four
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["class_names"] == ["left", "right"] and "finetune" in metrics["command"]
+    status, _, error = run(capsys, *arguments)
+    assert status == 1 and "is there already" in error
 
 
 def test_pretrain_probes_features_and_says_what_they_tell(pretrained):

@@ -47,11 +47,45 @@ def test_classes_are_drawn_independently_of_each_other():
     assert set(index[:20]) != set(index[20:] - 100)
 
 
-def test_a_class_with_fewer_gives_all_it_has_and_is_named():
+def test_a_class_too_small_for_balance_is_stratified_and_named():
     labels = np.repeat([0, 7], [90, 10])
-    with pytest.warns(UserWarning, match=r"1 of 2 classes have fewer than the 25.*7 \(has 10\)"):
+    with pytest.warns(UserWarning, match=r"1 of 2 classes.*the 25.*7 \(has 10\): too small"):
         index = label_subset(labels, 0.5, seed=0)
-    np.testing.assert_array_equal(np.bincount(labels[index])[[0, 7]], [25, 10])
+    np.testing.assert_array_equal(np.bincount(labels[index])[[0, 7]], [25, 5])
+
+
+def test_a_class_nearly_large_enough_gives_all_it_has_and_is_named():
+    labels = np.repeat([0, 7], [60, 40])
+    with pytest.warns(UserWarning, match=r"1 of 2 classes.*the 45.*7 \(has 40\): gives all"):
+        index = label_subset(labels, 0.9, seed=0)
+    np.testing.assert_array_equal(np.bincount(labels[index])[[0, 7]], [45, 40])
+
+
+def test_a_count_per_class_is_given_by_every_class_and_nested():
+    few, more = (label_subset(LABELS, per_class=k, seed=2) for k in (3, 8))
+    np.testing.assert_array_equal(np.bincount(LABELS[more]), np.full(10, 8))
+    assert set(few) < set(more)
+    # A fraction that comes to the same count is the same subset.
+    np.testing.assert_array_equal(more, label_subset(LABELS, 0.08, seed=2))
+
+
+def test_a_class_with_fewer_than_the_count_gives_all_it_has_and_is_named():
+    labels = np.repeat([0, 7], [90, 4])
+    with pytest.warns(UserWarning, match=r"than the 6.*class 7 \(has 4\): gives all it has"):
+        index = label_subset(labels, per_class=6, seed=0)
+    np.testing.assert_array_equal(np.bincount(labels[index])[[0, 7]], [6, 4])
+
+
+@pytest.mark.parametrize("given", [{}, {"fraction": 0.1, "per_class": 2}])
+def test_a_fraction_or_a_count_is_expected(given):
+    with pytest.raises(ValueError, match="Expected one of them"):
+        label_subset(LABELS, **given, seed=0)
+
+
+@pytest.mark.parametrize("per_class", [0, -1, 1.5])
+def test_an_impossible_count_is_refused(per_class):
+    with pytest.raises(ValueError, match="Expected a whole number of examples"):
+        label_subset(LABELS, per_class=per_class, seed=0)
 
 
 def test_fraction_one_keeps_all_labels_without_a_warning():

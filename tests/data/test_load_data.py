@@ -104,8 +104,9 @@ def test_too_few_images_to_split_are_refused(tmp_path):
 def test_an_unknown_spec_names_the_kinds_and_the_closest(spec, closest):
     with pytest.raises(
         ValueError,
-        match=rf'received \'{spec}\'. Expected "mnist_5k", "tfds:NAME", "folder:PATH" or the path '
-        rf"of an existing directory. The closest match is {closest}",
+        match=rf'received \'{spec}\'. Expected "mnist_5k", "tfds:NAME", "folder:PATH", "idx:PATH", '
+        r'"arrays:PATH" or the path of an existing directory or .npz or .npy file. '
+        rf"The closest match is {closest}",
     ):
         load_data(spec)
 
@@ -138,10 +139,15 @@ def test_an_impossible_size_is_refused(image_size):
         load_data("mnist_5k", image_size=image_size)
 
 
-@pytest.mark.parametrize("channels", [0, 2, 4, "RGB"])
+@pytest.mark.parametrize("channels", [0, -1, "RGB", 1.5])
 def test_impossible_channels_are_refused(channels):
     with pytest.raises(ValueError, match=r"received channels=.*Expected 1 \(grey\), 3 \(RGB\)"):
         load_data("mnist_5k", channels=channels)
+
+
+def test_channels_that_images_cannot_be_converted_to_are_refused():
+    with pytest.raises(ValueError, match=r"1 channels to convert to 4. Expected 1 \(grey\) or 3"):
+        load_data("mnist_5k", channels=4)
 
 
 @pytest.mark.parametrize("test_fraction", [0.0, 1.0, -0.2, 20])

@@ -33,6 +33,7 @@ def results(rng, *, ahead=0.1, seeds=3):
                 0.55 + 0.15 * np.log10(100 * fraction) + rng.uniform(0, 0.02)
                 + ahead * row.startswith("cpc_")
             ),
+            "metrics": {"balanced_accuracy": 0.625, "auroc": None},
         }
         for row in ROWS
         for fraction in (0.01, 0.05, 0.1, 1.0)
@@ -46,6 +47,10 @@ def results(rng, *, ahead=0.1, seeds=3):
         "settings": {"data": "mnist_5k", "steps": [1, 2]},
         "facts": {"command": "cpc-keras evaluate 'runs/a b' --data mnist_5k", "data": "some"},
         "confusion_of": "the frozen row",
+        "protocols": [
+            {"protocol": "nearest_neighbors", "seed": 0, "top_1": 0.753, "auroc": 0.91}
+            | {"balanced_accuracy": 0.74, "intervals": {"top_1": [0.71, 0.79]}}
+        ],
     }
 
 
@@ -99,7 +104,10 @@ def evidence(name, *, seed=0, ahead=0.1, seeds=3, **kwargs):
         name=name,
         results=results(rng, ahead=ahead, seeds=seeds),
         histories=[history(first=4.0 + i / 10) for i in range(seeds)],
-        iteration_curve=[{"epoch": e, "accuracy": 0.5 + e / 100} for e in (0, 3, 6, 12)],
+        iteration_curve=[
+            {"epoch": e, "step": 10 * e, "accuracy": 0.5, "protocol": "nearest_neighbors"}
+            for e in (0, 3, 6, 12)
+        ],
         pictures=pictures(rng, **kwargs),
         facts={"pre-training command": "cpc-keras pretrain --out run"},
         config="method: cpc\nbatch_size: 64\n",
@@ -156,6 +164,10 @@ def test_the_page_holds_every_part(report):
         "(n = 3)",
         "kNN accuracy reached 62.0 % at epoch 12, untrained 40.0 %",
         "the frozen row",
+        "nearest neighbors, seed 0 75.3 71.0 to 79.0 - 74.0 91.0",
+        "Balanced accuracy in %",
+        "62.5",
+        "Small: 95 % interval",
         "comes first in 25.0 % and among the first five in 50.0 % (chance: 0.032 %",
         "rank 40",
         "cpc-keras evaluate &#39;runs/a b&#39; --data mnist_5k",
@@ -169,7 +181,9 @@ def test_tables_hold_the_numbers_of_the_summary(report):
     summary = evidence("first").summary
     cell = next(c for c in summary if (c["row"], c["fraction"]) == ("cpc_frozen", 0.05))
     numbers = (cell["accuracy"], cell["draw_deviation"], cell["seed_deviation"])
+    low, high = cell["interval"]
     expected = " ± ".join(f"{100 * x:.1f}" for x in numbers)
+    expected += f"<br><small>{100 * low:.1f} to {100 * high:.1f}</small>"
     row = re.search(r'<th scope="row">CPC, frozen.*?</tr>', report.read_text(), re.DOTALL)[0]
     assert re.findall(r"<td[^>]*>(.*?)</td>", row)[1] == expected
 

@@ -1,0 +1,111 @@
+"""`cpc-keras finetune`."""
+
+import pathlib
+import shlex
+import sys
+
+import click
+
+from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
+from cpc_keras.cli.options import data_options, groups_option, load
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("run", type=click.Path(exists=True, path_type=pathlib.Path))
+@data_options
+@groups_option
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=pathlib.Path),
+    help="Directory to write; must not be there.",
+)
+@click.option("--fraction", type=float, default=1.0, help="Of the training labels, balanced.")
+@click.option("--steps", type=click.IntRange(1), default=250, help="Of training.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, help="Images a step.")
+@click.option(
+    "--learning-rate", type=float, help="Peak.  [default: chosen of two on held-out labels]"
+)
+@click.option(
+    "--augmentation",
+    type=click.Choice(IMAGE_AUGMENTATIONS),
+    help="[default: digits for mnist_5k, else photos]",
+)
+@click.option("--test-fraction", type=float, default=0.2, help="Where the data has no test split.")
+@click.option("--seed", type=int, default=0, help="Of the labels, the head and the order.")
+def finetune(
+    run,
+    data,
+    image_size,
+    channels,
+    groups,
+    out,
+    fraction,
+    steps,
+    batch_size,
+    learning_rate,
+    augmentation,
+    test_fraction,
+    seed,
+):
+    """Train the encoder of RUN with a classifier on labels.
+
+    RUN is a run directory, an artifact, or a .keras file of images to features. Writes
+    OUT/classifier.keras and OUT/saved_model, which open without this package, and
+    OUT/metrics.json. A run that is stopped leaves nothing in OUT.
+    """
+    from tqdm import tqdm
+
+    from cpc_keras.evaluation import fine_tune
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        # Before minutes are spent on reading the data.
+        raise FileExistsError(f"{out} is there already. Choose another directory for --out.")
+    encoder = load_encoder(run)
+    splits = load(data, image_size, channels, test_fraction=test_fraction, groups=groups)
+    shape, expected = splits.train.image_shape, tuple(encoder.input_shape[1:])
+    if shape != expected:
+        raise ValueError(
+            f"The encoder in {run} takes images of shape {expected}; {data} has {shape}. Pass "
+            "--image-size and --channels that fit."
+        )
+    with tqdm(desc="fine-tuning", unit="step") as bar:
+        result = fine_tune(
+            encoder,
+            splits,
+            out,
+            fraction=fraction,
+            num_steps=steps,
+            learning_rate=learning_rate,
+            augmentation=augmentation or ("digits" if data == "mnist_5k" else "photos"),
+            batch_size=batch_size,
+            seed=seed,
+            facts={"command": shlex.join(["cpc-keras", *sys.argv[1:]]), "data": data},
+            on_start=lambda total: bar.reset(total),
+            on_step=bar.update,
+        )
+    low, high = result["intervals"]["top_1"]
+    click.echo(
+        f"{result['top_1']:.1%} of {result['num_images']} test images ({low:.1%} to {high:.1%}), "
+        f"balanced {result['balanced_accuracy']:.1%}, with {result['num_labels']} labels"
+    )
+    click.echo(f"Classifier: {out / 'classifier.keras'}  (keras.saving.load_model opens it)")
+    click.echo(f"SavedModel: {out / 'saved_model'}  (tf.saved_model.load opens it)")
+
+
+def load_encoder(run: pathlib.Path):
+    """Load the encoder of a run, an artifact or a `.keras` file."""
+    import keras
+
+    from cpc_keras.models import PretrainingModel
+
+    if run.is_file():
+        model = keras.saving.load_model(run, compile=False)
+        return getattr(model, "encoder", model)
+    artifact = run if (run / "preset.json").exists() else run / "artifact"
+    if not (artifact / "preset.json").exists():
+        raise ValueError(
+            f"{run} holds no artifact. Expected a finished run of cpc-keras pretrain, a directory "
+            "that `model.export` wrote, or a .keras file."
+        )
+    return PretrainingModel.from_preset(artifact).encoder

@@ -1,0 +1,45 @@
+"""Many images of one size, brought to another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def fit_images(
+    images: np.ndarray,
+    *,
+    image_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+) -> np.ndarray:
+    """Brings images to a size and a number of channels, as uint8; each as `fit_image` does.
+
+    Args:
+        images: uint8 or uint16 `[n, height, width, channels]`; wider integers within 16 bits pass.
+        image_size: `(height, width)` to resize to; None keeps the size.
+        channels: 1 (grey) or 3 (RGB); None keeps what there is.
+
+    Returns:
+        uint8 `[n, height, width, channels]`: the array itself where nothing is to be done.
+
+    Raises:
+        ValueError: If the pixels have no known range (float, or integers beyond 16 bits), or the
+            channels cannot be converted.
+
+    Example:
+        >>> fit_images(np.zeros((5, 8, 8, 3), "uint8"), image_size=(4, 6), channels=1).shape
+        (5, 4, 6, 1)
+    """
+    height, width, depth = images.shape[1:]
+    same_size = image_size is None or tuple(image_size) == (height, width)
+    if same_size and channels in (None, depth) and images.dtype == np.uint8:
+        return images
+    # Imported on demand, with Pillow: what fits already does without.
+    from cpc_keras.data.fit_image import fit_image
+
+    fitted = None
+    for row, image in enumerate(images):
+        image = fit_image(image, image_size=image_size, channels=channels)
+        if fitted is None:
+            fitted = np.empty((len(images), *image.shape), np.uint8)
+        fitted[row] = image
+    return images.astype(np.uint8) if fitted is None else fitted

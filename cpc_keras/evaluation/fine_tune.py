@@ -1,0 +1,154 @@
+"""A classifier from a pre-trained encoder and a few labels, as files that any project opens."""
+
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+
+import keras
+
+from cpc_keras.augmentations import image_augmentation
+from cpc_keras.data import Splits, label_subset, write_label_subset
+from cpc_keras.evaluation.choose_setting import choose_setting
+from cpc_keras.evaluation.classification_metrics import classification_metrics
+from cpc_keras.evaluation.image_classifier import image_classifier
+from cpc_keras.evaluation.network_row import FINE_TUNING_SETTINGS, NetworkRow
+
+
+def fine_tune(
+    encoder: keras.Model,
+    splits: Splits,
+    out: str | os.PathLike,
+    *,
+    fraction: float = 1.0,
+    num_steps: int = 250,
+    learning_rate: float | None = None,
+    augmentation: str = "none",
+    batch_size: int = 32,
+    seed: int = 0,
+    facts: dict | None = None,
+    on_start: Callable[[int], None] = lambda total: None,
+    on_step: Callable[[], None] = lambda: None,
+) -> dict:
+    """Train an encoder with a classifier on labels, and write it as a directory.
+
+    As the row `cpc_fine_tuned` of `comparison_rows`: the head starts as the linear probe on the
+    encoder's features, then all of it is trained (`NetworkRow`). Of two learning rates the better
+    on a quarter of the labels, held out, is taken; test images choose nothing.
+
+    The directory holds `classifier.keras` (images in [0, 255] to class probabilities, stock layers
+    alone), `saved_model/` (the same, for `tf.saved_model.load` and serving), `labels.csv` (the
+    labels it was trained on) and `metrics.json`. It is written beside its place and renamed: whole,
+    or not there.
+
+    Args:
+        encoder: any `keras.Model` from images to features; it stays as it is.
+        splits: labelled training and test images.
+        out: the directory; must not be there, or be empty.
+        fraction: share of the training labels, class balanced (`label_subset`).
+        num_steps: training steps; a trial takes half as many.
+        learning_rate: the peak; by default one of two is chosen.
+        augmentation: name of an `image_augmentation`.
+        batch_size: images a step.
+        seed: of the label subset, the head and the order of the batches.
+        facts: what else `metrics.json` is to tell, for example the command.
+        on_start: called with the number of steps that all trials and the training take.
+        on_step: called after each step, for example to move a progress bar.
+
+    Returns:
+        What `metrics.json` holds: those of `classification_metrics` on the test images,
+        `num_labels`, `fraction`, `setting`, `held_out_accuracy`, `class_names` and the facts.
+
+    Raises:
+        FileExistsError: something is in `out`.
+        ValueError: images without labels, or of several classes each, or without a test split.
+
+    Example:
+        >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        >>> part = ImageData(images, labels=np.array([0, 1, 0, 1]))
+        >>> result = fine_tune(encoder, Splits(part, part), "mine", num_steps=2)
+        >>> keras.saving.load_model("mine/classifier.keras").output_shape
+        (None, 2)
+    """
+    out = pathlib.Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(
+            f"fine_tune: {out} is there already. Nothing is overwritten: choose another directory, "
+            "or move it away."
+        )
+    train, test = splits
+    labels = train.require_labels()
+    if test is None or not len(test):
+        raise ValueError(f"{train.source} has no test images. Pass test_fraction, such as 0.2.")
+    truth = test.require_labels()
+    if labels.ndim != 1:
+        raise ValueError(
+            f"fine_tune: {train.source} has images of several classes each. Expected one an image. "
+            "linear_probe takes both."
+        )
+    index = label_subset(labels, fraction, seed=seed)
+    num_classes = max(len(train.class_names), int(labels.max()) + 1, 2)
+    settings = FINE_TUNING_SETTINGS
+    if learning_rate is not None:
+        settings = ({"learning_rate": learning_rate},)
+    keras.utils.set_random_seed(seed)
+    row = NetworkRow(
+        "fine_tune",
+        image_classifier(encoder, num_classes=num_classes),
+        train_images=train.images,
+        test_images=test.images,
+        image_augmentation=image_augmentation(augmentation, train.image_shape),
+        num_steps=lambda num_labels: num_steps,
+        batch_size=batch_size,
+        start_at_probe=True,
+        settings=settings,
+        seed=seed,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: on_step())
+        ],
+    )
+    trials = len(settings) if len(settings) > 1 else 0
+    on_start(num_steps + trials * max(1, num_steps // 2))
+    setting, accuracy = settings[0], None
+    if trials:
+        setting, accuracy = choose_setting(row, labels, index, groups=train.groups)
+    probabilities = row.fit_predict(index, labels[index], setting=setting)
+    result = {
+        **classification_metrics(probabilities, truth),
+        "num_labels": len(index),
+        "fraction": fraction,
+        "setting": setting,
+        "held_out_accuracy": accuracy,
+        "augmentation": augmentation,
+        "num_steps": num_steps,
+        "batch_size": batch_size,
+        "seed": seed,
+        "class_names": list(train.class_names) or [str(i) for i in range(num_classes)],
+        **(facts or {}),
+    }
+    logits = row.network
+    classifier = keras.Model(
+        logits.inputs[0],
+        keras.layers.Softmax(dtype="float32")(logits.outputs[0]),
+        name="classifier",
+    )
+    _write(classifier, result, out, lambda path: write_label_subset(path, train, index))
+    return result
+
+
+def _write(classifier, result, out, write_labels):
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".partial-{out.name}-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        classifier.save(partial / "classifier.keras")
+        classifier.export(partial / "saved_model", verbose=False)
+        write_labels(partial / "labels.csv")
+        (partial / "metrics.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+        # Over an empty directory too; never over one that holds something.
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

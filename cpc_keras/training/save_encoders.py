@@ -1,0 +1,85 @@
+"""The encoders of a run, kept for a curve over its steps."""
+
+import os
+import pathlib
+
+import keras
+
+
+class SaveEncoders(keras.callbacks.Callback):
+    """Keeps the encoder every few epochs, for `evaluation.iteration_curve`.
+
+    Checkpoints are there to go on from, and the newest do; these are the encoders alone, without
+    heads and optimizer, and all of them stay: `epoch-0010-step-00000620.keras` and so on, from the
+    untrained encoder to that of the last epoch. Where the optimizer averages the weights, the
+    averages are kept, as they are what a run ends with. A file is whole or not there, and a resumed
+    run writes those that are missing.
+
+    Args:
+        directory: of the files, such as `runs/NAME/encoders`; made if it is not there.
+        every: epochs from one to the next, at least 1.
+
+    Raises:
+        ValueError: `every` below 1, or a model without `encoder`.
+
+    Example:
+        >>> model = CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,))
+        >>> model.compile(optimizer="adam")
+        >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
+        >>> _ = model.fit(images, epochs=3, verbose=0, callbacks=[SaveEncoders("kept", every=2)])
+        >>> import pathlib
+        >>> [path.name for path in sorted(pathlib.Path("kept").iterdir())]
+        ['epoch-0000-step-00000000.keras', 'epoch-0002-step-00000002.keras',
+         'epoch-0003-step-00000003.keras']
+    """
+
+    def __init__(self, directory: str | os.PathLike, *, every: int = 1):
+        super().__init__()
+        if int(every) != every or every < 1:
+            raise ValueError(
+                f"SaveEncoders: every must be a whole number of epochs, at least 1. Received: "
+                f"{every!r}."
+            )
+        self._directory, self._every, self._epoch = pathlib.Path(directory), int(every), None
+
+    def on_train_begin(self, logs=None):
+        """Keep the untrained encoder."""
+        if not isinstance(getattr(self.model, "encoder", None), keras.Model):
+            raise ValueError(
+                f"SaveEncoders: {type(self.model).__name__} has no encoder. Expected a model of "
+                "this package, or one with a keras.Model as its `encoder`."
+            )
+        if not int(self.model.optimizer.iterations):
+            self._save(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keep the encoder if it is its turn."""
+        self._epoch = epoch + 1
+        if self._epoch % self._every == 0:
+            self._save(self._epoch)
+
+    def on_train_end(self, logs=None):
+        """Keep the last encoder."""
+        if self._epoch is not None and self._epoch % self._every:
+            self._save(self._epoch)
+
+    def _save(self, epoch):
+        step = int(self.model.optimizer.iterations)
+        path = self._directory / f"epoch-{epoch:04d}-step-{step:08d}.keras"
+        if path.exists():
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        optimizer, variables = self.model.optimizer, self.model.trainable_variables
+        averages = bool(getattr(optimizer, "use_ema", False)) and step > 0
+        if averages:
+            before = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+            optimizer.finalize_variable_values(variables)
+        # Keras wants the ending .keras of the temporary name too.
+        partial = path.with_name(f".partial-{path.name}")
+        try:
+            self.model.encoder.save(partial)
+            partial.rename(path)
+        finally:
+            if averages:
+                for variable, value in zip(variables, before, strict=True):
+                    variable.assign(value)
