@@ -13,7 +13,8 @@ FLOORS = (
     {"search", "embedding"},
     {"methods"},  # each a choice of the parts of a model
     {"models"},
-    {"presets", "evaluation", "training"},
+    {"presets", "training"},  # training probes its features
+    {"evaluation"},
     {"export"},  # a preset is an artifact, so `presets` reads with `export`
     {"data"},
     {"views", "losses", "encoders"},

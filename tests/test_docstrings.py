@@ -54,8 +54,11 @@ def has_example(name):
 EXAMPLES = [name for name in module_names() if has_example(name)]
 
 
-def public_names():
-    """What a reader has at hand: NumPy, Keras, images and what the folders show."""
+def public_names(tested):
+    """What a reader has at hand: NumPy, Keras, images and what the folders show.
+
+    A name that two folders have (`LinearProbe`) is that of the module's own.
+    """
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), "uint8")
     names = {"np": np, "keras": keras, "tf": tf, "images": images}
     for path in sorted(PACKAGE.glob("*/__init__.py")):
@@ -63,6 +66,8 @@ def public_names():
             module = importlib.import_module(f"cpc_keras.{path.parent.name}")
             names.update({name: getattr(module, name) for name in getattr(module, "__all__", ())})
     names.update({name: getattr(cpc_keras, name) for name in cpc_keras.__all__})
+    folder = importlib.import_module(tested.rpartition(".")[0])
+    names.update({name: getattr(folder, name) for name in getattr(folder, "__all__", ())})
     return names
 
 
@@ -101,7 +106,7 @@ def test_the_examples_run(name, request):
     finder, report = doctest.DocTestFinder(exclude_empty=True), []
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     runner = doctest.DocTestRunner(optionflags=flags, verbose=False)
-    tests = finder.find(module, name, module, extraglobs=public_names())
+    tests = finder.find(module, name, module, extraglobs=public_names(name))
     for test in tests:
         runner.run(test, out=report.append)
     assert sum(len(test.examples) for test in tests) > 0

@@ -1,8 +1,10 @@
 """`cpc-keras evaluate`."""
 
 import json
+import os
 import pathlib
 import platform
+import shlex
 import sys
 
 import click
@@ -11,6 +13,8 @@ import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
 from cpc_keras.cli.options import Numbers, data_options, groups_option, load
+from cpc_keras.cli.read_evidence import read_evidence
+from cpc_keras.cli.report import report_title
 from cpc_keras.cli.run_protocols import PROTOCOLS, run_protocols
 from cpc_keras.data import (
     Splits,
@@ -21,19 +25,19 @@ from cpc_keras.data import (
 )
 from cpc_keras.evaluation import (
     FRACTIONS,
+    ROW_TITLES,
     ResultLog,
     comparison_rows,
-    extract_features,
     format_table,
     label_efficiency,
-    nearest_images,
     num_fits,
+    run_pictures,
+    save_pictures,
     summarize,
     verdict,
     write_report,
 )
 from cpc_keras.models import PretrainingModel
-from cpc_keras.training import read_metrics
 from cpc_keras.version import __version__
 
 PROTOCOL = (
@@ -209,8 +213,7 @@ def compare(
             seed=seed,
         )
         if seed == 0:
-            # Before fine-tuning changes the weights.
-            neighbors = _neighbors(model.encoder, train, test)
+            first_model = model
             total = num_fits(rows, fractions=fractions, num_draws=num_draws)
             bar = tqdm(desc="evaluation", total=total * len(artifacts), unit="fit")
         label_efficiency(
@@ -227,6 +230,8 @@ def compare(
             ),
             on_fit=bar.update,
         )
+        if seed == 0:
+            predicted, confusion_of = _predictions(rows, measured(0), train, subset)
         run_protocols(
             model.encoder,
             splits,
@@ -261,24 +266,21 @@ def compare(
         "protocols": [
             r for r in beside.results if r["weights"] in weights and r["protocol"] in protocols
         ],
+        # Relative, so that a folder of runs can be moved as a whole.
+        "runs": [os.path.relpath(run, out) for run in runs],
+        "confusion_of": confusion_of,
     }
-    _publish(results, runs, out, neighbors)
+    save_pictures(out, run_pictures(first_model, splits, predicted=predicted))
+    _publish(results, runs, out)
     return results
 
 
-def _publish(results, runs, out, neighbors):
+def _publish(results, runs, out):
     partial = out / "results.partial.json"
     partial.write_text(json.dumps(results, indent=1))
     partial.replace(out / "results.json")
-    report = write_report(
-        out / "report.html",
-        title=f"Contrastive predictive coding on {results['settings']['data']}",
-        summary=results["summary"],
-        protocol=results["protocol"],
-        facts=results["facts"],
-        history=read_metrics(runs[0] / "metrics.csv"),
-        neighbors=neighbors,
-    )
+    evidence = [read_evidence(out)]
+    report = write_report(out / "report.html", evidence, title=report_title(evidence))
     click.echo()
     click.echo(format_table(results["summary"]))
     click.echo("mean ± deviation over label draws" + (" ± over seeds" if len(runs) > 1 else ""))
@@ -347,32 +349,30 @@ def _check_shape(model, train, artifact):
         )
 
 
-def _neighbors(encoder, train, test, num_queries=8):
-    # One query a class as far as they go, so that the page does not show chance alone.
-    _, first = np.unique(test.labels, return_index=True)
-    queries = first[:num_queries]
-    index, _ = nearest_images(
-        extract_features(encoder, test.images[queries]), extract_features(encoder, train.images)
-    )
-
-    def item(data, i):
-        label = data.labels[i]
-        return {
-            "image": data.images[i],
-            "label": str(data.class_names[label] if data.class_names else label),
-        }
-
-    return [
-        {**item(test, query), "neighbors": [item(train, i) for i in near]}
-        for query, near in zip(queries, index, strict=True)
-    ]
+def _predictions(rows, results, train, subset):
+    """Classes that the frozen row gives the test images with the most labels, as it was scored."""
+    found = [r for r in results if r["row"] == "cpc_frozen" and r["draw"] == 0]
+    most = max(found, key=lambda r: r["fraction"])
+    (row,) = (row for row in rows if row.name == "cpc_frozen")
+    index = subset(most["fraction"], 0)
+    probabilities = row.fit_predict(index, train.labels[index], setting=most["setting"])
+    told = f"{ROW_TITLES['cpc_frozen']} on {most['num_labels']} labels, first pre-training seed"
+    return probabilities.argmax(axis=1), told
 
 
 def _facts(train, test):
+    import sklearn
+
+    counts = np.bincount(train.labels[train.labels >= 0])
+    counts = counts[counts > 0]
+    each = f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else counts.max()
+    skipped = len(train.skipped) + len(test.skipped)
     return {
-        "command": " ".join(["cpc-keras", *sys.argv[1:]]),
+        "command": shlex.join(["cpc-keras", *sys.argv[1:]]),
         "data": f"{train.source}: {len(train)} training and {len(test)} test images of shape "
-        f"{train.image_shape}",
+        f"{train.image_shape}, {len(counts)} classes of {each} training images"
+        + (f"; {skipped} files could not be read" if skipped else ""),
         "versions": f"cpc-keras {__version__}, Keras {keras.__version__} on "
-        f"{keras.backend.backend()}, Python {platform.python_version()}",
+        f"{keras.backend.backend()}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}, "
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
     }

@@ -21,6 +21,7 @@ COMMANDS = {
     "finetune": "Train a pre-trained encoder with a classifier on labels.",
     "tables": "Compare methods with one budget, beside the published numbers.",
     "embed": "Write names and features of all images of a folder, on one machine or on many.",
+    "report": "Write one page about a run, or about several runs beside each other.",
     "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
     "presets": "List the encoders that come with the package, and what they are worth.",
 }

@@ -8,6 +8,7 @@ import keras
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
 from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.cli.probe_callbacks import probe_callbacks
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
 from cpc_keras.data import label_subset
 from cpc_keras.encoders import PATCH_ENCODERS
@@ -27,6 +28,9 @@ from cpc_keras.training import pretrain as run_pretraining
 STEP_BACKS = 3
 # Held-out images that are measured after each epoch; more would only cost time.
 NUM_HELD_OUT = 256
+
+# Epochs from one probe of the features to the next.
+PROBE_EVERY = 5
 
 
 @click.command(context_settings={"show_default": True})
@@ -74,7 +78,17 @@ NUM_HELD_OUT = 256
     default=0,
     help="Epochs from one kept encoder to the next, for the curve of evaluate; 0 for none.",
 )
-@click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into OUT/logs.")
+@click.option(
+    "--probe-every",
+    type=click.IntRange(0),
+    default=PROBE_EVERY,
+    help="Epochs from one probe of the features to the next; 0 for none.",
+)
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Write TensorBoard logs into OUT/logs, with features for its projector.",
+)
 @click.option("--keep", type=click.IntRange(1), default=2, help="Checkpoints that stay.")
 @click.option(
     "--checkpoint-seconds",
@@ -107,6 +121,7 @@ def pretrain(
     stream,
     strategy,
     save_encoders_every,
+    probe_every,
     tensorboard,
     keep,
     checkpoint_seconds,
@@ -121,9 +136,11 @@ def pretrain(
 ):
     """Pre-train an encoder on images without labels.
 
-    Writes OUT/artifact, which tf.keras.models.load_model opens, and OUT/config.yaml, which repeats
-    the run with --config. The same command again resumes, also after a kill within an epoch.
-    SIGTERM and Ctrl-C save first.
+    Probes tell as it goes what the features are worth (where the images have labels: these are
+    measured with, not trained on) and when they stop improving. Writes OUT/metrics.csv,
+    OUT/artifact, which tf.keras.models.load_model opens, and OUT/config.yaml, which repeats the run
+    with --config. The same command again resumes, also after a kill within an epoch. SIGTERM and
+    Ctrl-C save first.
     """
     model = {name: value for name, value in options.items() if name not in FIELDS}
     named = {name: value for name, value in options.items() if name in FIELDS}
@@ -147,6 +164,7 @@ def pretrain(
         out,
         facts=facts,
         save_encoders_every=save_encoders_every,
+        probe_every=probe_every,
         tensorboard=tensorboard,
         command=_command(),
         strategy=distribution_strategy(strategy),
@@ -195,6 +213,8 @@ def pretrain_and_export(
     command,
     save_encoders_every=0,
     label_fraction=None,
+    probe_every=PROBE_EVERY,
+    tensorboard=False,
     **options,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once.
@@ -212,6 +232,13 @@ def pretrain_and_export(
         labels = splits.train.require_labels()
         num_classes = int(labels.max()) + 1
         labeled_index = label_subset(labels, label_fraction, seed=recipe.seed)
+    callbacks += probe_callbacks(
+        splits,
+        recipe,
+        every=probe_every,
+        num_held_out=NUM_HELD_OUT,
+        projector=pathlib.Path(run_directory) / "logs" if tensorboard else None,
+    )
     model = run_pretraining(
         lambda: build_model(recipe, splits.train.image_shape, num_classes),
         splits.train.images,
@@ -220,6 +247,7 @@ def pretrain_and_export(
         facts=facts,
         held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
         callbacks=callbacks,
+        tensorboard=tensorboard,
         labels=labels,
         labeled_index=labeled_index,
         **options,

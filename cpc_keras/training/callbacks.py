@@ -47,7 +47,8 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Show the epoch's metrics."""
-        shown = {k: f"{v:.3f}" for k, v in (logs or {}).items() if not k.startswith("val_")}
+        told = {k: v for k, v in (logs or {}).items() if not k.endswith("_untrained")}
+        shown = {k: f"{v:.3f}" for k, v in told.items() if not k.startswith("val_")}
         self._bar.set_postfix(epoch=epoch + 1, **shown)
 
     def close(self):

@@ -179,6 +179,71 @@ def test_finetune_writes_a_classifier_and_overwrites_nothing(pretrained, folder,
     assert status == 1 and "is there already" in error
 
 
+def test_pretrain_probes_features_and_says_what_they_tell(pretrained):
+    out, done = pretrained
+    first, last = (row.split(",") for row in (out / "metrics.csv").read_text().split()[::2])
+    probed = dict(zip(first, last, strict=True))
+    for name in ("knn_accuracy", "linear_accuracy"):
+        assert 0 <= float(probed[name]) <= 1 and 0 <= float(probed[f"{name}_untrained"]) <= 1
+    assert float(probed["effective_rank"]) >= 1
+    assert float(probed["val_mutual_information_down_1"]) < np.log(8 * 25)
+    assert "kNN accuracy" in done.stdout and "at epoch 2" in done.stdout
+
+
+def test_tensorboard_gets_scalars_of_the_probes_and_files_for_its_projector(
+    folder, tmp_path, capsys
+):
+    command = ("pretrain", "--data", folder, "--out", tmp_path / "run", *PRETRAIN, "--tensorboard")
+    status, _, error = run(capsys, *command, "--epochs", "1", "--probe-every", "1")
+    assert status == 0, error
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    scalars = {}
+    for part in ("train", "validation"):
+        accumulator = EventAccumulator(str(tmp_path / "run" / "logs" / part))
+        accumulator.Reload()
+        scalars[part] = accumulator.Tags()["tensors"] + accumulator.Tags()["scalars"]
+    assert {"epoch_knn_accuracy", "epoch_effective_rank", "epoch_loss"} <= {*scalars["train"]}
+    assert "epoch_mutual_information_down_1" in scalars["validation"]
+    names = (tmp_path / "run" / "logs" / "metadata.tsv").read_text().split()
+    assert set(names) == {"left", "right"} and len(names) == 32
+
+
+def test_report_is_rebuilt_from_what_runs_hold_and_compares_them(
+    pretrained, folder, tmp_path, capsys
+):
+    out, _ = pretrained
+    arguments = ("--data", folder, "--fractions", "0.5,1", "--draws", 2, "--steps", "2,2")
+    status, _, error = run(capsys, "evaluate", out, *arguments)
+    assert status == 0, error
+    made = (out / "report.html").read_bytes()
+    assert run(capsys, "report", out)[0] == 0
+    assert (out / "report.html").read_bytes() == made
+    page = made.decode()
+    for text in ("What is taken for what", "Which patches it thinks come next", "kNN, untrained"):
+        assert text in page
+    # The confusions are those of a row of the table: as many right as it says.
+    results = json.loads((out / "results.json").read_text())
+    frozen = [c for c in results["summary"] if (c["row"], c["fraction"]) == ("cpc_frozen", 1.0)]
+    right = round(16 * frozen[0]["accuracy"])
+    assert f"{right} of 16 right" in page and "on 32 labels" in page
+    # Another place, and a run that was only pre-trained beside it.
+    shutil.copytree(out, tmp_path / "moved")
+    (tmp_path / "bare").mkdir()
+    shutil.copy(out / "metrics.csv", tmp_path / "bare")
+    both = (tmp_path / "moved", tmp_path / "bare", "--out", tmp_path / "two.html")
+    status, printed, error = run(capsys, "report", *both)
+    assert status == 0, error
+    assert str(tmp_path / "two.html") in printed
+    page = (tmp_path / "two.html").read_text()
+    assert "moved, training" in page and "bare, training" in page
+    assert "2 runs of contrastive predictive coding on" in page
+    (tmp_path / "empty").mkdir()
+    status, _, error = run(capsys, "report", tmp_path / "empty")
+    assert status == 1 and "holds nothing to report" in error
+    assert run(capsys, "report", out, tmp_path / "bare")[0] == 2  # where to?
+
+
 def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(
     pretrained, tmp_path, capsys
 ):

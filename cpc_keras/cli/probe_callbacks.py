@@ -1,0 +1,84 @@
+"""The probes of a run on the command line."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from cpc_keras.data import ImageData, Splits
+from cpc_keras.training import (
+    CollapseMonitor,
+    EmbeddingProjector,
+    ImprovementMonitor,
+    KNNProbe,
+    LinearProbe,
+    MutualInformation,
+    Recipe,
+)
+
+# With so many the deviation of an accuracy is below two points, and measuring takes seconds.
+NUM_PROBED = 1000
+
+# Methods whose loss bounds the mutual information.
+CONTRASTIVE = ("cpc", "cpc_v1", "cpc_v2", "cpc_pair", "simclr")
+
+
+def probe_callbacks(
+    splits: Splits,
+    recipe: Recipe,
+    *,
+    every: int,
+    num_held_out: int,
+    projector: pathlib.Path | None = None,
+) -> list[keras.callbacks.Callback]:
+    """Choose the probes that the data allow.
+
+    The classes are those of images that are trained on without them: what is scored at the end, the
+    test images, must not have told when to stop. Bounds of the mutual information need images that
+    were not trained on, and no labels: they take test images.
+
+    Args:
+        splits: the data of the run.
+        recipe: its settings.
+        every: epochs from one measurement to the next; 0 for no probes.
+        num_held_out: how many test images are measured.
+        projector: directory for files of TensorBoard's projector, if any are wanted.
+
+    Returns:
+        Callbacks for `pretrain`.
+    """
+    if not every:
+        return []
+    index = np.sort(np.random.default_rng(0).permutation(len(splits.train))[:NUM_PROBED])
+    probed = splits.train.subset(index)
+    images = _as_seen(probed, recipe)
+    callbacks = [CollapseMonitor(images, every=every)]
+    held_out = splits.test and splits.test.subset(range(min(num_held_out, len(splits.test))))
+    if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
+        callbacks.append(
+            MutualInformation(_as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
+        )
+    labels, monitor = probed.labels, "val_mutual_information"
+    if labels is not None and labels.ndim == 1:
+        _, counts = np.unique(labels[labels >= 0], return_counts=True)
+        if len(counts) > 1 and counts.max() > 1:
+            monitor = "knn_accuracy"
+            callbacks.append(KNNProbe(images, labels, every=every))
+            callbacks.append(LinearProbe(images, labels, every=every))
+    callbacks.append(ImprovementMonitor(monitor))
+    if projector is not None:
+        callbacks.append(
+            EmbeddingProjector(
+                projector, images, labels, class_names=probed.class_names, every=every
+            )
+        )
+    return callbacks
+
+
+def _as_seen(data: ImageData, recipe: Recipe) -> np.ndarray:
+    """The images in memory, of the size that the model takes: the center where it takes crops."""
+    images, size = np.asarray(data.images[np.arange(len(data))]), recipe.crop_size
+    if not size:
+        return images
+    top, left = ((side - size) // 2 for side in images.shape[1:3])
+    return images[:, top : top + size, left : left + size]

@@ -1,0 +1,34 @@
+"""What a report knows of one run."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass
+class RunEvidence:
+    """Everything that a run holds for its report; what it lacks is empty.
+
+    Attributes:
+        name: short, for legends and headings.
+        results: what `results.json` holds: `summary`, `protocol`, `facts`, `settings`, `num_seeds`.
+        histories: the rows of `metrics.csv` of each pre-training seed.
+        iteration_curve: accuracy against pre-training, dicts with `epoch` or `step`, `accuracy` and
+            perhaps `row`.
+        pictures: what `run_pictures` gave.
+        facts: further facts by name: commands, data, versions.
+        config: `config.yaml` of the pre-training, as text.
+    """
+
+    name: str
+    results: dict = dataclasses.field(default_factory=dict)
+    histories: list[list[dict]] = dataclasses.field(default_factory=list)
+    iteration_curve: list[dict] = dataclasses.field(default_factory=list)
+    pictures: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    facts: dict[str, str] = dataclasses.field(default_factory=dict)
+    config: str = ""
+
+    @property
+    def summary(self) -> list[dict]:
+        """The cells of `summarize`."""
+        return self.results.get("summary", [])
