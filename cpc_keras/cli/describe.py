@@ -30,7 +30,7 @@ def describe(what, image_size, channels, batch_size):
     slots = 2
     if what in RECIPES:
         recipe = RECIPES[what]
-        slots = 1 if recipe.optimizer == "lars" else 2
+        slots = 1 if recipe.optimizer in ("lars", "sgd") else 2
         side = image_size or recipe.crop_size or recipe.image_size or DEFAULT_SIDE
         shape = (side, side, int(channels or recipe.channels or DEFAULT_CHANNELS))
         model = build_model(dataclasses.replace(recipe, crop_size=None), shape)

@@ -1,6 +1,7 @@
 """`cpc-keras pretrain`."""
 
 import dataclasses
+import inspect
 import pathlib
 
 import click
@@ -113,17 +114,23 @@ def override(
     return dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
 
 
-def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> keras.Model:
-    """Build the model of a recipe for images of a shape; where the recipe crops, for the crop."""
+def build_model(
+    recipe: Recipe, image_shape: tuple[int, int, int], num_images: int | None = None
+) -> keras.Model:
+    """Build the model of a recipe for images of a shape; where the recipe crops, for the crop.
+
+    A method that keeps something of each image is told `num_images`; without, the recipe tells it.
+    """
     shape = tuple(image_shape)
     if recipe.crop_size:
         shape = (recipe.crop_size, recipe.crop_size, shape[-1])
-    return METHODS[recipe.method](
-        shape,
-        image_augmentation=image_augmentation(recipe.image_augmentation, shape),
-        seed=recipe.seed,
-        **recipe.model,
-    )
+    method, arguments = METHODS[recipe.method], dict(recipe.model)
+    if num_images is not None and "num_images" in inspect.signature(method).parameters:
+        arguments["num_images"] = num_images
+    if recipe.image_augmentation != "none":
+        # Otherwise what the method itself does.
+        arguments["image_augmentation"] = image_augmentation(recipe.image_augmentation, shape)
+    return method(shape, seed=recipe.seed, **arguments)
 
 
 def pretrain_and_export(
@@ -133,7 +140,7 @@ def pretrain_and_export(
     from cpc_keras.export import write_artifact
 
     model = run_pretraining(
-        lambda: build_model(recipe, splits.train.image_shape),
+        lambda: build_model(recipe, splits.train.image_shape, len(splits.train)),
         splits.train.images,
         run_directory=run_directory,
         recipe=recipe,

@@ -4,6 +4,7 @@ from cpc_keras.losses.donsker_varadhan import donsker_varadhan
 from cpc_keras.losses.info_nce import CANDIDATES, SIMILARITIES, InfoNCE
 from cpc_keras.losses.info_nce_bound import info_nce_bound
 from cpc_keras.losses.jensen_shannon import jensen_shannon
+from cpc_keras.losses.noise_contrastive import noise_contrastive
 from cpc_keras.losses.nt_xent import NTXent
 from cpc_keras.losses.nwj import nwj
 
@@ -15,5 +16,6 @@ __all__ = [
     "donsker_varadhan",
     "info_nce_bound",
     "jensen_shannon",
+    "noise_contrastive",
     "nwj",
 ]

@@ -3,6 +3,10 @@
 from cpc_keras.methods.cpc_pair import cpc_pair
 from cpc_keras.methods.cpc_v1 import cpc_v1
 from cpc_keras.methods.cpc_v2 import cpc_v2
+from cpc_keras.methods.instance_discrimination import instance_discrimination
+from cpc_keras.methods.jigsaw import jigsaw
+from cpc_keras.methods.relative_position import relative_position
+from cpc_keras.methods.rotation import rotation
 from cpc_keras.methods.simclr import simclr
 from cpc_keras.models import CPCModel
 
@@ -13,6 +17,20 @@ METHODS = {
     "cpc_v2": cpc_v2,
     "cpc_pair": cpc_pair,
     "simclr": simclr,
+    "rotation": rotation,
+    "relative_position": relative_position,
+    "jigsaw": jigsaw,
+    "instance_discrimination": instance_discrimination,
 }
 
-__all__ = ["METHODS", "cpc_pair", "cpc_v1", "cpc_v2", "simclr"]
+__all__ = [
+    "METHODS",
+    "cpc_pair",
+    "cpc_v1",
+    "cpc_v2",
+    "instance_discrimination",
+    "jigsaw",
+    "relative_position",
+    "rotation",
+    "simclr",
+]

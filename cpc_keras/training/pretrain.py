@@ -47,6 +47,7 @@ def pretrain(
         facts: further settings that make a run what it is (the data, say). A directory with other
             settings is refused.
         held_out_images: measured after each epoch, logged as `val_...`; nothing is chosen by them.
+            Not measured where the model's loss is of its training images alone.
         tensorboard: write TensorBoard logs into `logs/`.
         strategy: a `tf.distribute.Strategy`, such as `MirroredStrategy()`, whose replicas share
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of
@@ -115,7 +116,9 @@ def pretrain(
             steps_per_epoch=num_steps,
             initial_epoch=first_epoch,
             epochs=recipe.num_epochs,
-            validation_data=_whole_batches(held_out_images, recipe),
+            validation_data=_whole_batches(held_out_images, recipe)
+            if model.judges_held_out
+            else None,
             callbacks=callbacks,
             shuffle=False,  # the dataset does it
             verbose=0,
@@ -131,6 +134,7 @@ def _compile(model, recipe, num_steps):
 
 def _optimizer(recipe, total):
     optimizers = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam, "lars": LARS}
+    optimizers["sgd"] = keras.optimizers.SGD
     if recipe.optimizer not in optimizers:
         raise ValueError(
             f"The optimizer of a recipe must be one of {tuple(optimizers)}. Received: "
