@@ -12,7 +12,7 @@ from cpc_keras.augmentations.random_grayscale import RandomGrayscale
 from cpc_keras.augmentations.random_resized_crop import RandomResizedCrop
 from cpc_keras.augmentations.random_shift import RandomShift
 
-IMAGE_AUGMENTATIONS = ("none", "digits", "photos", "simclr", "simclr_small")
+IMAGE_AUGMENTATIONS = ("none", "digits", "photos", "simclr", "simclr_small", "instance")
 
 
 def image_augmentation(
@@ -27,11 +27,13 @@ def image_augmentation(
     | `"photos"` | horizontal flip, shift by up to an eighth of the side |
     | `"simclr"` | crop of 8 to 100 % of the area, flip, colour jitter, greyscale, blur |
     | `"simclr_small"` | the same without blur and with half the jitter |
+    | `"instance"` | crop of 20 to 100 % of the area, flip, colour jitter, greyscale |
 
-    The last two are SimCLR's for ImageNet and for CIFAR-10 (Chen et al. 2020, arXiv:2002.05709,
+    Two are SimCLR's for ImageNet and for CIFAR-10 (Chen et al. 2020, arXiv:2002.05709,
     appendices A and B.9): jitter with probability 0.8 (brightness, contrast and saturation 0.8, hue
-    0.2, times the strength 1 or 0.5), greyscale 0.2, blur 0.5. Images of one channel leave out what
-    concerns colour.
+    0.2, times the strength 1 or 0.5), greyscale 0.2, blur 0.5. The last is that of instance
+    discrimination, by the authors' code: jitter 0.4 of all four, always, greyscale 0.2 (Wu et al.
+    2018, arXiv:1805.01978). Images of one channel leave out what concerns colour.
 
     Args:
         name: one of the above.
@@ -64,7 +66,21 @@ def image_augmentation(
             RandomShift(max(1, min(image_shape[:2]) // 8), seed=next(seeds)),
         ]
     elif name in ("simclr", "simclr_small"):
-        stack = _simclr(image_shape[-1], seeds, small=name == "simclr_small")
+        strength = 1.0 if name == "simclr" else 0.5
+        jitter = {name: 0.8 * strength for name in ("brightness", "contrast", "saturation")}
+        stack = _crop_and_recolor(
+            image_shape[-1],
+            seeds,
+            area=(0.08, 1.0),
+            jitter={**jitter, "hue": 0.2 * strength},
+            jitter_rate=0.8,
+            blurs=name == "simclr",
+        )
+    elif name == "instance":
+        jitter = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.4)
+        stack = _crop_and_recolor(
+            image_shape[-1], seeds, area=(0.2, 1.0), jitter=jitter, jitter_rate=1.0, blurs=False
+        )
     else:
         raise ValueError(
             f"The image augmentation must be one of {IMAGE_AUGMENTATIONS}. Received: {name!r}."
@@ -72,22 +88,15 @@ def image_augmentation(
     return keras.Sequential([keras.Input(image_shape), *stack], name=f"augment_{name}")
 
 
-def _simclr(channels, seeds, *, small):
-    strength = 0.5 if small else 1.0
-    jitter = RandomColorJitter(
-        0.8 * strength,
-        contrast=0.8 * strength,
-        saturation=0.8 * strength,
-        hue=0.2 * strength,
-        seed=next(seeds),
-    )
+def _crop_and_recolor(channels, seeds, *, area, jitter, jitter_rate, blurs):
+    recolor = RandomColorJitter(**jitter, seed=next(seeds))
     stack = [
-        RandomResizedCrop((0.08, 1.0), seed=next(seeds)),
+        RandomResizedCrop(area, seed=next(seeds)),
         layers.RandomFlip("horizontal", seed=next(seeds)),
-        RandomApply(jitter, 0.8, seed=next(seeds)),
+        RandomApply(recolor, jitter_rate, seed=next(seeds)),
     ]
     if channels > 1:
         stack.append(RandomGrayscale(0.2, seed=next(seeds)))
-    if not small:
+    if blurs:
         stack.append(RandomApply(RandomBlur(seed=next(seeds)), 0.5, seed=next(seeds)))
     return stack

@@ -26,7 +26,7 @@ def export(run, out, overwrite, results):
     model = load_newest(run)
     if not isinstance(model, PretrainingModel):
         raise click.ClickException(
-            f"{run} holds a {type(model).__name__}. Expected a CPCModel or a PairModel."
+            f"{run} holds a {type(model).__name__}. Expected one of cpc_keras, such as CPCModel."
         )
     facts = recorded_facts(run)
     if results:

@@ -1,5 +1,6 @@
 """`cpc-keras pretrain`."""
 
+import inspect
 import pathlib
 
 import click
@@ -183,7 +184,10 @@ def pretrain(
 
 
 def build_model(
-    recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int | None = None
+    recipe: Recipe,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None = None,
+    num_images: int | None = None,
 ) -> keras.Model:
     """Build the model of a recipe for images of a shape; where the recipe crops, for the crop.
 
@@ -191,17 +195,20 @@ def build_model(
         recipe: the recipe.
         image_shape: `(height, width, channels)`.
         num_classes: for methods that use labels.
+        num_images: for methods that keep something of each image; without, the recipe tells it.
     """
-    classes = {} if num_classes is None else {"num_classes": num_classes}
     shape = tuple(image_shape)
     if recipe.crop_size:
         shape = (recipe.crop_size, recipe.crop_size, shape[-1])
-    return METHODS[recipe.method](
-        shape,
-        image_augmentation=image_augmentation(recipe.image_augmentation, shape),
-        seed=recipe.seed,
-        **{**classes, **recipe.model},
-    )
+    method, arguments = METHODS[recipe.method], dict(recipe.model)
+    if num_classes is not None:
+        arguments.setdefault("num_classes", num_classes)
+    if num_images is not None and "num_images" in inspect.signature(method).parameters:
+        arguments["num_images"] = num_images
+    if recipe.image_augmentation != "none":
+        # Otherwise what the method itself does.
+        arguments["image_augmentation"] = image_augmentation(recipe.image_augmentation, shape)
+    return method(shape, seed=recipe.seed, **arguments)
 
 
 def pretrain_and_export(
@@ -240,7 +247,9 @@ def pretrain_and_export(
         projector=pathlib.Path(run_directory) / "logs" if tensorboard else None,
     )
     model = run_pretraining(
-        lambda: build_model(recipe, splits.train.image_shape, num_classes),
+        lambda: build_model(
+            recipe, splits.train.image_shape, num_classes, num_images=len(splits.train)
+        ),
         splits.train.images,
         run_directory=run_directory,
         recipe=recipe,

@@ -6,6 +6,7 @@ from cpc_keras.encoders.image_encoder import image_encoder
 from cpc_keras.encoders.mlp import mlp
 from cpc_keras.encoders.named_resnet import NAMED_RESNETS, named_resnet
 from cpc_keras.encoders.patch_encoder import PATCH_ENCODERS, patch_encoder
+from cpc_keras.encoders.reapply_layers import reapply_layers
 from cpc_keras.encoders.resnet_v2 import resnet_v2
 from cpc_keras.encoders.shared_encoder import shared_encoder
 from cpc_keras.encoders.valid_cnn import valid_cnn
@@ -19,6 +20,7 @@ __all__ = [
     "mlp",
     "named_resnet",
     "patch_encoder",
+    "reapply_layers",
     "resnet_v2",
     "shared_encoder",
     "valid_cnn",

@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from cpc_keras.encoders.reapply_layers import reapply_layers
+
 GLOBAL_POOLINGS = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
 
 
@@ -34,7 +36,7 @@ def dense_map(patch_encoder: keras.Model, images):
             'such as "small".'
         )
     try:
-        return _without_pooling(patch_encoder, images)
+        return reapply_layers(patch_encoder, images, without_last=True)
     except Exception as error:
         raise ValueError(
             f"dense=True: the patch encoder {patch_encoder.name!r} does not run over images of "
@@ -47,30 +49,3 @@ def _last_operation(model):
     while isinstance(model, (keras.Function, keras.Sequential)):
         model = (model.layers if isinstance(model, keras.Sequential) else model.operations)[-1]
     return model
-
-
-def _without_pooling(model, inputs, *, pooling_ends_it=True):
-    """Call a model's layers on other inputs, all but the global pooling that ends it."""
-    is_sequential = isinstance(model, keras.Sequential)
-    last = (model.layers if is_sequential else model.operations)[-1]
-
-    def call(operation, x, *args, **kwargs):
-        ends_here = pooling_ends_it and operation is last
-        if isinstance(operation, (keras.Function, keras.Sequential)):
-            # Functional models take inputs of their own shape alone: a new one, of the same layers.
-            inner = keras.tree.map_structure(
-                lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype), x
-            )
-            outputs = _without_pooling(operation, inner, pooling_ends_it=ends_here)
-            return keras.Model(inner, outputs, name=operation.name)(x, *args, **kwargs)
-        return x if ends_here else operation(x, *args, **kwargs)
-
-    if is_sequential:
-        for layer in model.layers:
-            inputs = call(layer, inputs)
-        return inputs
-    # Some models hold their one input in a list, others do not.
-    inputs = keras.tree.pack_sequence_as(model.input, keras.tree.flatten(inputs))
-    return keras.models.clone_model(
-        model, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
-    ).output

@@ -5,6 +5,7 @@ from cpc_keras.losses.entropy_minimization import EntropyMinimization
 from cpc_keras.losses.info_nce import CANDIDATES, SIMILARITIES, InfoNCE
 from cpc_keras.losses.info_nce_bound import info_nce_bound
 from cpc_keras.losses.jensen_shannon import jensen_shannon
+from cpc_keras.losses.noise_contrastive import noise_contrastive
 from cpc_keras.losses.nt_xent import NTXent
 from cpc_keras.losses.nwj import nwj
 from cpc_keras.losses.pseudo_label import PseudoLabel
@@ -23,5 +24,6 @@ __all__ = [
     "donsker_varadhan",
     "info_nce_bound",
     "jensen_shannon",
+    "noise_contrastive",
     "nwj",
 ]

@@ -8,7 +8,10 @@ import keras
 from cpc_keras.encoders import count_activations, count_flops
 from cpc_keras.losses.info_nce import STREAMED
 from cpc_keras.models.cpc_model import CPCModel
+from cpc_keras.models.instance_model import InstanceModel
 from cpc_keras.models.pair_model import PairModel
+from cpc_keras.models.pretext_model import PretextModel
+from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.models.semi_supervised_model import SemiSupervisedModel
 from cpc_keras.ops.streamed_info_nce import BLOCK_SCORES
 
@@ -91,10 +94,7 @@ class Description:
 
 
 def describe(
-    model: CPCModel | PairModel | SemiSupervisedModel,
-    *,
-    batch_size: int = 64,
-    optimizer_slots: int = 2,
+    model: PretrainingModel, *, batch_size: int = 64, optimizer_slots: int = 2
 ) -> Description:
     """Tell what a model is made of, its candidates, and what a training step costs.
 
@@ -107,7 +107,7 @@ def describe(
     (`keras.RematScope`) save most of them.
 
     Args:
-        model: a `CPCModel`, `PairModel` or `SemiSupervisedModel`.
+        model: a `CPCModel`, `PairModel`, `PretextModel`, `InstanceModel` or `SemiSupervisedModel`.
         batch_size: images a step.
         optimizer_slots: numbers that the optimizer keeps of each weight: Adam 2, SGD with momentum
             1, one more with `use_ema=True`.
@@ -126,16 +126,15 @@ def describe(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1. Received: {batch_size}.")
-    if isinstance(model, CPCModel):
-        facts, scores, parts = _cpc(model, batch_size)
-    elif isinstance(model, PairModel):
-        facts, scores, parts = _pair(model, batch_size)
-    elif isinstance(model, SemiSupervisedModel):
-        facts, scores, parts = _semi_supervised(model)
+    for kind, tell in KINDS.items():
+        if isinstance(model, kind):
+            facts, scores, parts = tell(model, batch_size)
+            break
     else:
+        names = ", ".join(kind.__name__ for kind in KINDS)
         raise ValueError(
-            "describe takes a CPCModel, a PairModel or a SemiSupervisedModel. Received: "
-            f"{getattr(model, 'name', model)!r} of type {type(model).__name__}."
+            f"describe takes one of {names}. Received: {getattr(model, 'name', model)!r} of type "
+            f"{type(model).__name__}."
         )
     trained = sum(math.prod(v.shape) for v in model.trainable_variables)
     encoder = model.encoder.count_params()
@@ -153,6 +152,7 @@ def describe(
             "optimizer": BYTES * trained * optimizer_slots,
             "activations": BYTES * _activation_numbers(model, parts, batch_size),
             "scores": BYTES * _score_numbers(model, scores.values()),
+            **({"bank": BYTES * model.bank.count_params()} if hasattr(model, "bank") else {}),
         },
     )
 
@@ -211,7 +211,7 @@ def _pair(model, batch_size):
     return facts, scores, parts
 
 
-def _semi_supervised(model):
+def _semi_supervised(model, batch_size):
     copies = model.network.output["logits"].shape[1]
     facts = {
         "images": "x".join(map(str, model.image_shape)),
@@ -229,6 +229,53 @@ def _semi_supervised(model):
         if term.num_passes():
             parts[term.name] = (model.classifier, term.num_passes() / 3)
     return facts, {}, parts
+
+
+def _pretext(model, batch_size):
+    copies, classes = model.network.output["logits"].shape[1:]
+    *hidden, _ = model.head.layers
+    dim = hidden[-1].units if hidden else model.head.input_shape[-1]
+    tiles = model.head.input_shape[-1] // model.tower.output_shape[-1]
+    tile = "x".join(map(str, model.tower.input_shape[1:]))
+    facts = {
+        "images": "x".join(map(str, model.image_shape)),
+        "task": f"{type(model.views).__name__}, {classes} classes",
+        "tiles": f"{copies} x {tiles} an image, of {tile}",
+        "features": f"{model.encoder.output_shape[-1]} numbers",
+    }
+    parts = {"encoder, all tiles": (model.tower, copies * tiles)}
+    if hidden:
+        codes = keras.Input(model.head.input_shape[1:])
+        parts["head, all copies"] = (keras.Sequential([codes, *hidden]), copies)
+    # The last layer: its inputs are compared with a vector of each class.
+    return facts, {"task": Scores(batch_size * copies, classes, dim)}, parts
+
+
+def _instance(model, batch_size):
+    num_images, dim = model.bank.size, model.bank.dim
+    negatives = model.get_config()["num_negatives"]
+    facts = {
+        "images": "x".join(map(str, model.image_shape)),
+        "memory bank": f"{num_images:,} images of {dim} numbers",
+        "features": f"{model.encoder.output_shape[-1]} numbers",
+        "candidates": "the bank" if negatives is None else f"{negatives:,} drawn from the bank",
+    }
+    candidates = num_images if negatives is None else negatives + 1
+    features = keras.Input(model.encoder.output_shape[1:])
+    parts = {
+        "encoder": (model.encoder, 1),
+        "head": (keras.Model(features, model.head(features)), 1),
+    }
+    return facts, {"image": Scores(batch_size, candidates, dim)}, parts
+
+
+KINDS = {
+    CPCModel: _cpc,
+    PairModel: _pair,
+    PretextModel: _pretext,
+    InstanceModel: _instance,
+    SemiSupervisedModel: _semi_supervised,
+}
 
 
 def _activation_numbers(model, parts, batch_size):

@@ -1,9 +1,7 @@
 """Contrastive predictive coding of pairs, as one Keras model."""
 
 import keras
-from keras import layers
 
-from cpc_keras.encoders import patch_encoder as checked_encoder
 from cpc_keras.losses import InfoNCE, NTXent
 from cpc_keras.models.check_arguments import checked_image_shape
 from cpc_keras.models.check_images import check_images
@@ -146,13 +144,6 @@ class PairModel(PretrainingModel):
             name: keras.metrics.Mean(name=name) for name in ("accuracy", "mutual_information")
         }
         self.built = True
-
-    def _build_encoder(self, encoder, normalization):
-        codes = checked_encoder(encoder, patch_shape=self.image_shape, normalization=normalization)
-        images = keras.Input(self.image_shape, dtype="float32", name="images")
-        # Features leave in float32 whatever the encoder computed in.
-        features = layers.Activation("linear", dtype="float32", name="features")(codes(images))
-        return keras.Model(images, features, name="encoder")
 
     def _build_network(self):
         shape = (None, *self.image_shape) if self.views.takes_clips else self.image_shape

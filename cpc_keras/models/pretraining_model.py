@@ -4,6 +4,7 @@ import os
 
 import keras
 
+from cpc_keras.encoders import patch_encoder as checked_encoder
 from cpc_keras.ops import num_replicas
 
 
@@ -13,8 +14,13 @@ class PretrainingModel(keras.Model):
     Subclasses set `encoder` (functional `keras.Model`, images to features), `network` (what is
     trained) and `image_shape`, keep their arguments in `_config`, name those of them that may be
     layers, or lists of them, in `layer_arguments`, and look at data in `_check_data`. Use one of
-    them: `CPCModel`, `PairModel`, `SemiSupervisedModel`.
+    them: `CPCModel`, `PairModel`, `PretextModel`, `InstanceModel`, `SemiSupervisedModel`.
+
+    Attributes:
+        judges_held_out: whether `evaluate` means something for images that were not trained on.
     """
+
+    judges_held_out = True
 
     layer_arguments = ()
 
@@ -98,6 +104,14 @@ class PretrainingModel(keras.Model):
         from cpc_keras.presets import load_preset
 
         return load_preset(preset, cls)
+
+    def _build_encoder(self, encoder, normalization):
+        """Return the functional model from whole images to features, by name or of a model."""
+        codes = checked_encoder(encoder, patch_shape=self.image_shape, normalization=normalization)
+        images = keras.Input(self.image_shape, dtype="float32", name="images")
+        # Features leave in float32 whatever the encoder computed in.
+        as_float32 = keras.layers.Activation("linear", dtype="float32", name="features")
+        return keras.Model(images, as_float32(codes(images)), name="encoder")
 
     @staticmethod
     def _share_of_replica(loss):

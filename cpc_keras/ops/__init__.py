@@ -1,5 +1,6 @@
 """Pure tensor functions: no state, no layers, any Keras backend."""
 
+from cpc_keras.ops.cut_tiles import cut_tiles
 from cpc_keras.ops.extract_patches import extract_patches
 from cpc_keras.ops.gather_replicas import gather_replicas
 from cpc_keras.ops.grid_shape import grid_shape
@@ -20,6 +21,7 @@ from cpc_keras.ops.virtual_adversarial_direction import virtual_adversarial_dire
 
 __all__ = [
     "DIRECTIONS",
+    "cut_tiles",
     "extract_patches",
     "gather_replicas",
     "grid_shape",

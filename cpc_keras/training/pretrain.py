@@ -76,6 +76,7 @@ def pretrain(
         facts: further settings that make a run what it is (the data, say). A directory with other
             settings is refused.
         held_out_images: measured after each epoch, logged as `val_...`; nothing is chosen by them.
+            Not measured where the model's loss is of its training images alone.
         tensorboard: write TensorBoard logs into `logs/`.
         strategy: a `tf.distribute.Strategy`, such as `MirroredStrategy()`, whose replicas share
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of
@@ -240,7 +241,9 @@ class _Run:
                     steps_per_epoch=num_steps,
                     initial_epoch=first_epoch,
                     epochs=recipe.num_epochs,
-                    validation_data=_whole_batches(self.held_out_images, recipe),
+                    validation_data=_whole_batches(self.held_out_images, recipe)
+                    if model.judges_held_out
+                    else None,
                     callbacks=callbacks,
                     shuffle=False,  # the dataset does it
                     verbose=0,

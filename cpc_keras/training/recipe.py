@@ -154,4 +154,58 @@ RECIPES = {
             ("rotation_joint", "rotation_joint", {}),
         )
     },
+    # The four below train by SGD with momentum 0.9 and lower the rate in steps; here it falls along
+    # a cosine. Rotation (arXiv:1803.07728, section 3.2): 192 images, each in four copies, a step.
+    "rotation_imagenet": Recipe(
+        method="rotation",
+        model={"encoder": "resnet50"},
+        num_epochs=30,
+        batch_size=192,
+        optimizer="sgd",
+        optimizer_options={"momentum": 0.9, "weight_decay": 5e-4},
+        learning_rate=0.01,
+        image_size=256,
+        channels=3,
+        crop_size=224,
+        flip=True,
+    ),
+    # Relative position (arXiv:1505.05192, section 3): images of 150 to 450 thousand pixels, here
+    # squares of their mean. The paper trains for four weeks on one GPU and tells neither batch nor
+    # epochs; its momentum of 0.999 went with a network that hardly learned otherwise.
+    "relative_position_imagenet": Recipe(
+        method="relative_position",
+        model={"encoder": "resnet50"},
+        num_epochs=70,
+        batch_size=256,
+        optimizer="sgd",
+        optimizer_options={"momentum": 0.9, "weight_decay": 5e-4},
+        learning_rate=0.01,
+        image_size=548,
+        channels=3,
+    ),
+    # Jigsaw (arXiv:1603.09246, section 4): 350 thousand steps of 256 images are 70 epochs.
+    "jigsaw_imagenet": Recipe(
+        method="jigsaw",
+        model={"encoder": "resnet50"},
+        num_epochs=70,
+        batch_size=256,
+        optimizer="sgd",
+        optimizer_options={"momentum": 0.9, "weight_decay": 5e-4},
+        learning_rate=0.01,
+        image_size=256,
+        channels=3,
+        crop_size=255,
+    ),
+    # Instance discrimination (arXiv:1805.01978, section 4).
+    "instance_discrimination_imagenet": Recipe(
+        method="instance_discrimination",
+        model={"encoder": "resnet50", "num_images": 1_281_167},
+        num_epochs=200,
+        batch_size=256,
+        optimizer="sgd",
+        optimizer_options={"momentum": 0.9, "weight_decay": 1e-4},
+        learning_rate=0.03,
+        image_size=224,
+        channels=3,
+    ),
 }

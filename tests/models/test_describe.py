@@ -101,7 +101,9 @@ def test_pairs_are_told_with_and_without_a_head():
 
 
 def test_what_is_no_model_of_ours_is_refused():
-    with pytest.raises(ValueError, match=r"takes a CPCModel or a PairModel\. Received: 'other'"):
+    with pytest.raises(
+        ValueError, match=r"takes one of CPCModel, .*InstanceModel\. Received: 'other'"
+    ):
         describe(keras.Sequential([keras.Input((2,))], name="other"))
     with pytest.raises(ValueError, match=r"at least 1\. Received: 0"):
         describe(CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,)), batch_size=0)
