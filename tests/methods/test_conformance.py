@@ -55,6 +55,8 @@ class Row:
 
 
 SMALL = {"encoder": "mlp"}
+# An encoder that takes tiles of any size.
+TILES = {"encoder": "tiny", "hidden_dims": (32,)}
 ROWS = {
     "cpc": Row(CPC, learned=0.8),
     "cpc_v1": Row({**CPC, "context_blocks": 2}, learned=0.8),
@@ -71,6 +73,13 @@ ROWS = {
         eager=False,
     ),
     "rotation_joint": Row(SMALL, learned=0.7),
+    "rotation": Row(SMALL),
+    # What is drawn anew in every step, and a code of its own for each tile, takes longer.
+    "relative_position": Row({**TILES, "jitter": 0}, learned=0.9, no_parity=DRAWS_VIEWS),
+    "jigsaw": Row({**TILES, "num_permutations": 4}, learned=0.9, no_parity=DRAWS_VIEWS),
+    "instance_discrimination": Row(
+        {**SMALL, "num_images": 32, "dim": 8, "image_augmentation": None}
+    ),
 }
 NAMES = sorted(ROWS)
 
