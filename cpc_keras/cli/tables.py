@@ -291,7 +291,6 @@ class _Comparison:
                 index=label_subset(self.train.labels, fraction, seed=unit.seed),
                 train_labels=self.train.labels,
                 test_labels=self.test.labels,
-                seed=unit.seed,
             )
             cells.append(self._cell(unit, fraction, scores))
         return cells

@@ -2,23 +2,21 @@
 
 import numpy as np
 
-from cpc_keras.data import hold_out
+from cpc_keras.evaluation.choose_setting import choose_setting
 
 
 def label_scores(
-    row, *, index: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray, seed: int = 0
+    row, *, index: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray
 ) -> dict:
     """Fit a row on labelled training images and score it once on the test images.
 
-    The setting is chosen on a quarter of the labels that is held out, as in `label_efficiency`;
-    where nothing can be held out, one label a class, the first is taken.
+    The setting is chosen on a quarter of the labels that is held out (`choose_setting`).
 
     Args:
         row: with `settings` and `fit_predict` (`ProbeRow`, `NetworkRow`).
         index: positions `[k]` of the labelled training images.
         train_labels: classes of all training images, `[n]`.
         test_labels: classes of the test images, `[m]`.
-        seed: of the held-out quarter.
 
     Returns:
         Dict of `top_1` and `top_5` (shares of the test images, in [0, 1]; `top_5` `None` where
@@ -33,18 +31,8 @@ def label_scores(
         >>> label_scores(row, index=np.arange(40), train_labels=labels, test_labels=labels)["top_1"]
         1.0
     """
-    labels = train_labels[index]
-    fit, held_out = hold_out(labels, seed=seed)
-    setting = row.settings[0]
-    if len(held_out) and len(row.settings) > 1:
-        trials = []
-        for tried in row.settings:
-            probabilities = row.fit_predict(
-                index[fit], labels[fit], setting=tried, held_out=index[held_out]
-            )
-            trials.append(top_k_accuracy(probabilities, labels[held_out], 1))
-        setting = row.settings[int(np.argmax(trials))]
-    probabilities = row.fit_predict(index, labels, setting=setting)
+    setting, _ = choose_setting(row, train_labels, index)
+    probabilities = row.fit_predict(index, train_labels[index], setting=setting)
     several = probabilities.shape[1] > 5
     return {
         "top_1": top_k_accuracy(probabilities, test_labels, 1),
