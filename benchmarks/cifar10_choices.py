@@ -46,11 +46,15 @@ NUM_EPOCHS = 2
 BATCH_SIZE = 32
 REGULARIZATIONS = (1.0, 30.0)
 
-# Name: method, its options, whether images are grey. What each is compared with stands in PAIRS.
+CPC_V2 = {"offsets": (2, 3, 4), "patch_augmentation": "cpc_v2"}
+
+# Name: method, its options, whether images are grey.
 CANDIDATES = {
     "base": (CPCModel, {}, False),
     "CPC v1, grey": (cpc_v1, {"offsets": (2, 3, 4), "patch_augmentation": "cpc_v1"}, True),
-    "CPC v2": (cpc_v2, {"offsets": (2, 3, 4), "patch_augmentation": "cpc_v2"}, False),
+    "CPC v2": (cpc_v2, CPC_V2, False),
+    "CPC v2, one direction": (cpc_v2, {**CPC_V2, "directions": ("down",)}, False),
+    "CPC v2, no normalization": (cpc_v2, {**CPC_V2, "normalization": "none"}, False),
     "one direction": (CPCModel, {"directions": ("down",)}, False),
     "offsets 1 to 3, overlapping": (
         CPCModel,
@@ -66,6 +70,11 @@ CANDIDATES = {
     "no normalization": (CPCModel, {"normalization": "none"}, False),
     "layer normalization": (CPCModel, {"normalization": "layer"}, False),
     "no patch augmentation": (CPCModel, {"patch_augmentation": None}, False),
+}
+# What each is compared with, where that is not the base.
+COMPARED_WITH = {
+    "CPC v2, one direction": "CPC v2",
+    "CPC v2, no normalization": "CPC v2",
 }
 BASELINES = ("random encoder", "raw pixels", "labels only")
 
@@ -210,14 +219,15 @@ def _add(path, key, entry):
 
 
 def rows(found: dict) -> list[dict]:
-    """Summarise: mean and deviation of each candidate, and its paired difference to the base.
+    """Summarise: mean and deviation of each candidate, and its paired difference to the base
+    or to what COMPARED_WITH names.
 
     Args:
         found: what the results file holds.
 
     Returns:
         One dict a candidate: `name`, `mean`, `deviation` (over seeds, n - 1), `difference` (mean
-        over seeds of its accuracy minus the base's with that seed) and `error` (the standard
+        over seeds of its accuracy minus the other's with that seed) and `error` (the standard
         error of it), all but the first in percentage points; `None` where there is nothing to tell.
     """
     by_name = {}
@@ -228,7 +238,8 @@ def rows(found: dict) -> list[dict]:
         if name not in by_name:
             continue
         values = by_name[name]
-        paired = [v - by_name["base"][s] for s, v in values.items() if s in by_name["base"]]
+        other = by_name.get(COMPARED_WITH.get(name, "base"), {})
+        paired = [v - other[s] for s, v in values.items() if s in other]
         several = len(values) > 1
         told.append(
             {
@@ -236,7 +247,7 @@ def rows(found: dict) -> list[dict]:
                 "num_seeds": len(values),
                 "mean": float(np.mean(list(values.values()))),
                 "deviation": float(np.std(list(values.values()), ddof=1)) if several else None,
-                "difference": None if name == "base" else float(np.mean(paired)),
+                "difference": float(np.mean(paired)) if paired and name != "base" else None,
                 "error": float(np.std(paired, ddof=1) / np.sqrt(len(paired)))
                 if len(paired) > 1 and name != "base"
                 else None,
