@@ -187,7 +187,8 @@ def contents(run):
     parts = {"metrics.csv": (run / "metrics.csv").read_bytes(), "last": found.path.name}
     with zipfile.ZipFile(found.path) as archive:
         parts["state"] = archive.read("cpc_keras.json")
-        for name, array in np.load(io.BytesIO(archive.read("cpc_keras.npz"))).items():
+        arrays = np.load(io.BytesIO(archive.read("cpc_keras.npz")), allow_pickle=False)
+        for name, array in arrays.items():
             parts[name] = array.tobytes()
         parts |= datasets("checkpoint", io.BytesIO(archive.read("model.weights.h5")))
     return parts | datasets("artifact", run / "artifact" / "model.weights.h5")

@@ -8,7 +8,6 @@ import re
 import keras
 
 from cpc_keras.methods import METHODS
-from cpc_keras.models import CPCModel
 from cpc_keras.training import OPTIMIZERS, Recipe
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
@@ -73,10 +72,9 @@ def check_name(name: str, known, kind: str, prefix: str = "") -> None:
 def _arguments(function):
     parameters = dict(inspect.signature(function).parameters)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        is_optimizer = inspect.isclass(function) and issubclass(
-            function, keras.optimizers.Optimizer
-        )
-        parent = keras.optimizers.Optimizer if is_optimizer else CPCModel
+        is_class = inspect.isclass(function)
+        # A method passes them on to the model that it says it returns.
+        parent = keras.optimizers.Optimizer if is_class else function.__annotations__["return"]
         parameters |= inspect.signature(parent).parameters
     given = {"image_shape", "image_augmentation", "seed", "learning_rate", "args", "kwargs"}
     return {

@@ -31,6 +31,7 @@ HELP = {
     "crop_size": "Side of the part of an image that the model sees.",
     "flip": "Mirror every second image of training.",
     "image_augmentation": "In training.",
+    "unlabeled_ratio": "Unlabelled images of a batch for each labelled one.",
     "precision": "What layers compute in.",
     "seed": "Of everything that is drawn.",
 }

@@ -11,7 +11,9 @@ from cpc_keras.export.artifact_error import ArtifactError
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 # What Keras writes into a model file; everything else it would not read, or read as something else.
-_TOP = {CONFIG, WEIGHTS, "metadata.json", "assets"}
+_KERAS = {CONFIG, WEIGHTS, "metadata.json", "assets"}
+# What checkpoints of a run hold beside it: JSON, and arrays that are read without pickle.
+RUN_STATE, RUN_ARRAYS = "cpc_keras.json", "cpc_keras.npz"
 _ADVICE = "Do not load it; fetch a whole copy from whoever made it."
 
 
@@ -75,9 +77,9 @@ def _check_members(path, archive):
                 f"check_keras_file: {path} holds {info.filename!r}, which leads out of its "
                 f"directory. Expected plain names inside it. {_ADVICE}"
             )
-        if not pure.parts or pure.parts[0] not in _TOP:
+        if not pure.parts or pure.parts[0] not in {*_KERAS, RUN_STATE, RUN_ARRAYS}:
             raise ArtifactError(
-                f"check_keras_file: {path} holds {info.filename!r}. Expected {sorted(_TOP)} alone. "
+                f"check_keras_file: {path} holds {info.filename!r}. Expected {sorted(_KERAS)} alone. "
                 f"{_ADVICE}"
             )
     for name in (CONFIG, WEIGHTS):

@@ -44,7 +44,7 @@ def instance_discrimination(
 
     Example:
         >>> model = instance_discrimination((32, 32, 3), num_images=50_000, encoder="tiny")
-        >>> model.bank.directions.shape, model.temperature
+        >>> tuple(model.bank.directions.shape), model.temperature
         ((50000, 128), 0.1)
     """
     if num_negatives == "auto":

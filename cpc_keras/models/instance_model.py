@@ -159,7 +159,7 @@ class InstanceModel(PretrainingModel):
             told = info_nce(self.bank(codes) / self.temperature, index)
             loss, correct = told.loss, told.correct
         else:
-            loss, correct = self._against_noise(codes, own, training)
+            loss, correct = self._against_noise(codes, index, own, training)
         if self.proximal_weight:
             distance = ops.sum(ops.square(codes - own), axis=-1)
             loss = loss + self.proximal_weight * distance
@@ -168,7 +168,7 @@ class InstanceModel(PretrainingModel):
             self.bank.update(index, codes)
         return self._share_of_replica(ops.mean(loss))
 
-    def _against_noise(self, codes, own, training):
+    def _against_noise(self, codes, index, own, training):
         drawn = keras.random.randint(
             (self.num_negatives,), 0, self.bank.size, seed=self.seed_generator
         )
@@ -184,7 +184,9 @@ class InstanceModel(PretrainingModel):
         if training:
             self.log_z.assign(log_z)
         loss = noise_contrastive(positive, negatives, log_z=log_z, num_classes=self.bank.size)
-        correct = ops.all(negatives < positive[:, None], axis=-1)
+        # An image may be drawn as noise for itself: nothing can be nearer than itself.
+        itself = ops.equal(index[:, None], drawn[None])
+        correct = ops.all(ops.logical_or(negatives < positive[:, None], itself), axis=-1)
         return loss, ops.cast(correct, "float32")
 
     def _check_data(self, data, batch_size):

@@ -15,6 +15,7 @@ def trials_table(oracle: Any) -> list[dict[str, Any]]:
         active, and "error", the last line of what was raised.
 
     Example:
+        >>> import keras_tuner
         >>> trials_table(keras_tuner.oracles.RandomSearchOracle(max_trials=1))
         []
     """

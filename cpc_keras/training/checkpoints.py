@@ -13,11 +13,11 @@ import keras
 import numpy as np
 
 from cpc_keras.export import load_keras_file
+from cpc_keras.export.check_keras_file import RUN_ARRAYS as ARRAYS
+from cpc_keras.export.check_keras_file import RUN_STATE as STATE
 from cpc_keras.training.write_atomically import PARTIAL, write_atomically
 
 PATTERN = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.keras")
-# Members that stand beside Keras's own in the archive.
-STATE, ARRAYS = "cpc_keras.json", "cpc_keras.npz"
 # The comment that ends the archive: the digest of all bytes before the 64 of the digest itself.
 SEAL = b"sha256:"
 SEALED = re.compile(SEAL + rb"[0-9a-f]{64}")

