@@ -79,8 +79,8 @@ def _check_members(path, archive):
             )
         if not pure.parts or pure.parts[0] not in {*_KERAS, RUN_STATE, RUN_ARRAYS}:
             raise ArtifactError(
-                f"check_keras_file: {path} holds {info.filename!r}. Expected {sorted(_KERAS)} alone. "
-                f"{_ADVICE}"
+                f"check_keras_file: {path} holds {info.filename!r}. Expected {sorted(_KERAS)} "
+                f"alone. {_ADVICE}"
             )
     for name in (CONFIG, WEIGHTS):
         # Twice would be read as one by us and as the other by Keras.

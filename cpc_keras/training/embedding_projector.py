@@ -37,7 +37,8 @@ class EmbeddingProjector(HeldOutProbe):
 
     Example:
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
-        >>> model = CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,))
+        >>> small = {"patch_encoder": "mlp", "context_blocks": 1, "patch_augmentation": None}
+        >>> model = CPCModel((16, 16, 1), offsets=(2,), **small)
         >>> model.compile(optimizer="adam")
         >>> _ = model.fit(images, verbose=0, callbacks=[EmbeddingProjector("logs", images)])
         >>> sorted(os.listdir("logs"))

@@ -28,7 +28,8 @@ class HeldOutProbe(keras.callbacks.Callback):
         >>> class Brightness(HeldOutProbe):
         ...     def measure(self):
         ...         return {"brightness": float(self.features().mean())}
-        >>> model = CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,))
+        >>> small = {"patch_encoder": "mlp", "context_blocks": 1, "patch_augmentation": None}
+        >>> model = CPCModel((16, 16, 1), offsets=(2,), **small)
         >>> model.compile(optimizer="adam")
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
         >>> history = model.fit(images, verbose=0, callbacks=[Brightness(images)]).history

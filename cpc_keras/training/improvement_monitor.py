@@ -23,7 +23,8 @@ class ImprovementMonitor(keras.callbacks.Callback):
 
     Example:
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
-        >>> model = CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,))
+        >>> small = {"patch_encoder": "mlp", "context_blocks": 1, "patch_augmentation": None}
+        >>> model = CPCModel((16, 16, 1), offsets=(2,), **small)
         >>> model.compile(optimizer="adam")
         >>> callbacks = [KNNProbe(images, np.array([0, 1] * 4)), ImprovementMonitor()]
         >>> _ = model.fit(images, verbose=0, callbacks=callbacks)

@@ -33,7 +33,8 @@ class MutualInformation(HeldOutProbe):
 
     Example:
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
-        >>> model = CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,), directions=("down",))
+        >>> small = {"patch_encoder": "mlp", "context_blocks": 1, "patch_augmentation": None}
+        >>> model = CPCModel((16, 16, 1), offsets=(2,), directions=("down",), **small)
         >>> model.compile(optimizer="adam")
         >>> monitor = MutualInformation(images, batch_size=4)
         >>> history = model.fit(images, verbose=0, callbacks=[monitor]).history

@@ -23,7 +23,8 @@ class SaveEncoders(keras.callbacks.Callback):
         ValueError: `every` below 1, or a model without `encoder`.
 
     Example:
-        >>> model = CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,))
+        >>> small = {"patch_encoder": "mlp", "context_blocks": 1, "patch_augmentation": None}
+        >>> model = CPCModel((16, 16, 1), offsets=(2,), **small)
         >>> model.compile(optimizer="adam")
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
         >>> _ = model.fit(images, epochs=3, verbose=0, callbacks=[SaveEncoders("kept", every=2)])

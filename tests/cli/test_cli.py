@@ -82,6 +82,7 @@ def test_unreadable_files_are_counted_and_listed(pretrained):
     assert "broken.png" in (out / "skipped.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_streamed_run_trains_the_same_and_lists_what_it_could_not_read(folder, tmp_path, capsys):
     def train(name, *arguments):
         data = ("--data", folder / "train" / "right", "--image-size", 20, "--channels", 1)
@@ -127,11 +128,22 @@ def test_data_check_tells_what_is_there_unreadable_and_there_twice(folder, tmp_p
     assert "test: none" in run(capsys, "data", "check", "--data", copied / "train" / "left")[1]
 
 
-def test_evaluate_prints_a_table_and_writes_results_and_report(pretrained, folder, capsys):
+EVALUATE = ("--fractions", "0.5,1", "--draws", "2", "--steps", "2,2")
+
+
+@pytest.fixture(scope="module")
+def evaluated(pretrained, folder):
     out, _ = pretrained
-    arguments = ("evaluate", out, "--data", folder, "--fractions", "0.5,1", "--draws", 2)
-    status, printed, error = run(capsys, *arguments, "--steps", "2,2")
-    assert status == 0, error
+    command = [sys.executable, "-m", "cpc_keras.cli.main", "evaluate", str(out)]
+    done = subprocess.run(
+        [*command, "--data", str(folder), *EVALUATE], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_evaluate_prints_a_table_and_writes_results_and_report(evaluated):
+    out, printed = evaluated
     for text in ("CPC, fine-tuned", "ordinary CNN", "50% (16)", "100% (32)", "report.html"):
         assert text in printed
     results = json.loads((out / "results.json").read_text())
@@ -152,17 +164,23 @@ def test_evaluate_prints_a_table_and_writes_results_and_report(pretrained, folde
     curve = json.loads((out / "iteration_curve.json").read_text())
     assert [(p["epoch"], p["step"]) for p in curve] == [(0, 0), (1, 4), (2, 8)]
     assert "<svg" in (out / "report.html").read_text()
-    # Measured again on the subsets that were written, nothing changes.
-    first, again = out / "subsets", out.parent / "again"
-    assert sorted(path.name for path in first.iterdir()) == [
+    assert sorted(path.name for path in (out / "subsets").iterdir()) == [
         "0.5-draw-0.csv",
         "0.5-draw-1.csv",
         "1-draw-0.csv",
     ]
-    arguments = (*arguments, "--steps", "2,2", "--out", again, "--protocols", "none")
-    assert run(capsys, *arguments, "--subsets", first)[0] == 0
-    repeated = json.loads((again / "results.json").read_text())
-    assert repeated["summary"] == results["summary"] and repeated["protocols"] == []
+
+
+@pytest.mark.slow
+def test_measured_again_on_the_subsets_that_were_written_nothing_changes(
+    evaluated, folder, tmp_path, capsys
+):
+    out, _ = evaluated
+    arguments = ("evaluate", out, "--data", folder, *EVALUATE, "--protocols", "none")
+    again = ("--out", tmp_path / "again", "--subsets", out / "subsets")
+    assert run(capsys, *arguments, *again)[0] == 0
+    first, repeated = (json.loads((d / "results.json").read_text()) for d in (out, again[1]))
+    assert repeated["summary"] == first["summary"] and repeated["protocols"] == []
 
 
 def test_finetune_writes_a_classifier_and_overwrites_nothing(pretrained, folder, tmp_path, capsys):
@@ -190,6 +208,7 @@ def test_pretrain_probes_features_and_says_what_they_tell(pretrained):
     assert "kNN accuracy" in done.stdout and "at epoch 2" in done.stdout
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_scalars_of_the_probes_and_files_for_its_projector(
     folder, tmp_path, capsys
 ):
@@ -209,13 +228,8 @@ def test_tensorboard_gets_scalars_of_the_probes_and_files_for_its_projector(
     assert set(names) == {"left", "right"} and len(names) == 32
 
 
-def test_report_is_rebuilt_from_what_runs_hold_and_compares_them(
-    pretrained, folder, tmp_path, capsys
-):
-    out, _ = pretrained
-    arguments = ("--data", folder, "--fractions", "0.5,1", "--draws", 2, "--steps", "2,2")
-    status, _, error = run(capsys, "evaluate", out, *arguments)
-    assert status == 0, error
+def test_report_is_rebuilt_from_what_runs_hold_and_compares_them(evaluated, tmp_path, capsys):
+    out, _ = evaluated
     made = (out / "report.html").read_bytes()
     assert run(capsys, "report", out)[0] == 0
     assert (out / "report.html").read_bytes() == made
@@ -334,7 +348,10 @@ def test_help_shows_every_option_with_its_default(command, capsys):
 
 @pytest.mark.parametrize(
     ("number", "status", "told"),
-    [(signal.SIGINT, 130, "Stopped."), (signal.SIGTERM, 0, "SIGTERM.")],
+    [
+        pytest.param(signal.SIGINT, 130, "Stopped.", marks=pytest.mark.slow),
+        (signal.SIGTERM, 0, "SIGTERM."),
+    ],
 )
 def test_a_signal_saves_and_the_same_command_resumes(folder, tmp_path, number, status, told):
     command = [sys.executable, "-m", "cpc_keras.cli.main", "pretrain", "--data", str(folder)]

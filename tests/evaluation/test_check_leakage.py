@@ -452,6 +452,7 @@ print("all is well")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_it_runs_on_jax_where_tensorflow_cannot_be_imported():
     root = Path(__file__).resolve().parents[2]

@@ -319,7 +319,7 @@ def browser(tmp_path_factory):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("which", ["report", "comparison"])
+@pytest.mark.parametrize("which", ["report", pytest.param("comparison", marks=pytest.mark.slow)])
 def test_a_browser_shows_the_page_readably_and_without_errors(
     which, width, scheme, browser, request
 ):

@@ -18,7 +18,7 @@ def change_weights(artifact, factor):
 
 def test_other_weights_are_found_and_the_tolerance_counts(artifact):
     change_weights(artifact, 1.001)
-    with pytest.raises(ArtifactError, match="weights .* are not those whose digest"):
+    with pytest.raises(ArtifactError, match=r"weights .* are not those whose digest"):
         check_golden(artifact, rtol=1e9)
     with np.load(artifact / "golden.npz") as golden:
         images, features = golden["images"], golden["features"]

@@ -126,8 +126,17 @@ def test_anchors_change_the_loss_from_step_to_step_and_not_on_average():
     assert abs(np.mean(drawn) - whole) < 4 * error
 
 
-@pytest.mark.parametrize("network", ["masked", "gated_pixel_cnn", "row_gru"])
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(
+    ("network", "shared"),
+    [
+        ("masked", False),
+        ("gated_pixel_cnn", True),
+        ("row_gru", False),
+        pytest.param("masked", True, marks=pytest.mark.slow),
+        pytest.param("gated_pixel_cnn", False, marks=pytest.mark.slow),
+        pytest.param("row_gru", True, marks=pytest.mark.slow),
+    ],
+)
 def test_every_context_network_trains_saves_and_makes_features(network, shared, tmp_path):
     model = build(context_network=network, shared_context=shared, features="contexts")
     before = model.evaluate(IMAGES, verbose=0)[0]

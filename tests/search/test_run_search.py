@@ -120,7 +120,7 @@ def test_a_search_of_failures_alone_raises_and_leaves_its_table(tmp_path):
     assert not (tmp_path / "found" / "best.yaml").exists()
 
 
-@pytest.mark.parametrize("oracle", ["random", "bayesian"])
+@pytest.mark.parametrize("oracle", ["random", pytest.param("bayesian", marks=pytest.mark.slow)])
 def test_a_stopped_search_goes_on_and_a_finished_one_can_be_made_longer(tmp_path, oracle):
     hypermodel = Quick(SHAPE)
     hypermodel.fitted = []

@@ -109,7 +109,10 @@ def test_the_average_of_the_weights_is_what_a_run_gives_also_when_called_again(t
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [({"optimizer": "adagrad"}, "'adamw', 'adam'.*'adagrad'"), ({"schedule": "step"}, "cosine.*'step'")],
+    [
+        ({"optimizer": "adagrad"}, "'adamw', 'adam'.*'adagrad'"),
+        ({"schedule": "step"}, "cosine.*'step'"),
+    ],
 )
 def test_unknown_optimizers_and_schedules_are_refused(setting, message, tmp_path):
     with pytest.raises(ValueError, match=message):
