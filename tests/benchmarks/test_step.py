@@ -18,6 +18,7 @@ def test_the_shape_is_the_one_that_figures_are_compared_over():
     assert model.patch_encoder.output_shape == (None, 256)
 
 
+@pytest.mark.slow
 def test_the_loss_alone_is_the_same_in_both_forms():
     dense, streamed = (streamed_loss._step(form, 3)() for form in streamed_loss.FORMS)
     assert len(dense) == len(streamed) == 2 + 12

@@ -396,6 +396,7 @@ print("all is well")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_jax_gives_the_same_contexts_and_the_same_mask(tmp_path):
     stored = {"codes": normal(2, 4, 3, 5)}

@@ -445,7 +445,10 @@ def test_a_step_compiled_by_xla_computes_the_same():
 
 @pytest.mark.parametrize(
     "options",
-    [{"candidates": "sampled", "num_negatives": 20}, {"candidates": "other_images"}],
+    [
+        {"candidates": "sampled", "num_negatives": 20},
+        pytest.param({"candidates": "other_images"}, marks=pytest.mark.slow),
+    ],
     ids=lambda options: options["candidates"],
 )
 def test_default_augmentation_and_shared_candidates_train_under_xla(options):

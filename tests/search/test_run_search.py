@@ -79,6 +79,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_best_by_the_probe_becomes_a_file_of_settings(tmp_path):
     rows = search(tmp_path / "found", num_trials=6)
     scores = [row["probe_accuracy"] for row in rows]
