@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import Numbers, data_options, groups_option, load
+from cpc_keras.cli.options import Numbers, data_options, groups_option, images_option, load
 from cpc_keras.cli.read_evidence import read_evidence
 from cpc_keras.cli.report import report_title
 from cpc_keras.cli.run_protocols import PROTOCOLS, run_protocols
@@ -58,6 +58,7 @@ PROTOCOL = (
     "runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=pathlib.Path)
 )
 @data_options
+@images_option
 @click.option("--out", type=click.Path(path_type=pathlib.Path), help="[default: the first RUN]")
 @click.option("--fractions", type=Numbers(float), default="0.01,0.05,0.1,1", help="Of the labels.")
 @click.option("--draws", type=click.IntRange(1), default=3, help="Label subsets for each fraction.")
@@ -89,6 +90,7 @@ def evaluate(
     data,
     image_size,
     channels,
+    images,
     out,
     fractions,
     draws,
@@ -106,7 +108,9 @@ def evaluate(
     (pretrain --save-encoders-every), their curve into its iteration_curve.json. The same command
     again goes on where a stopped one ended.
     """
-    splits = load(data, image_size, channels, test_fraction=test_fraction, groups=groups)
+    splits = load(
+        data, image_size, channels, test_fraction=test_fraction, groups=groups, images=images
+    )
     compare(
         splits,
         runs,

@@ -1,5 +1,7 @@
 """Options that several sub-commands share."""
 
+import dataclasses
+
 import click
 
 
@@ -41,6 +43,13 @@ def groups_option(command):
     )(command)
 
 
+def images_option(command):
+    """Add `--images`."""
+    return click.option(
+        "--images", type=click.IntRange(1), help="Training images, drawn once.  [all]"
+    )(command)
+
+
 def data_options(command):
     """Add `--data`, `--image-size` and `--channels`."""
     for option in (
@@ -63,11 +72,13 @@ def data_options(command):
     return command
 
 
-def load(data, image_size, channels, *, test_fraction=None, in_memory=True, groups=None):
+def load(
+    data, image_size, channels, *, test_fraction=None, in_memory=True, groups=None, images=None
+):
     """Load the splits that the data options name."""
-    from cpc_keras.data import load_data
+    from cpc_keras.data import Splits, load_data
 
-    return load_data(
+    splits = load_data(
         data,
         image_size=image_size,
         channels=int(channels) if channels else None,
@@ -75,3 +86,15 @@ def load(data, image_size, channels, *, test_fraction=None, in_memory=True, grou
         in_memory=in_memory,
         groups=groups,
     )
+    return Splits(drawn(splits.train, images), splits.test)
+
+
+def drawn(data, count):
+    """Return so many images, drawn with one seed and in their order; all where there are fewer."""
+    import numpy as np
+
+    if data is None or count is None or count >= len(data):
+        return data
+    some = data.subset(np.sort(np.random.default_rng(0).permutation(len(data))[:count]))
+    # What was measured on others is not taken over.
+    return dataclasses.replace(some, source=f"{data.source}, {count} drawn")

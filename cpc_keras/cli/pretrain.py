@@ -8,7 +8,7 @@ import keras
 
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
-from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.cli.options import Numbers, data_options, images_option, load
 from cpc_keras.cli.probe_callbacks import probe_callbacks
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
 from cpc_keras.data import label_subset
@@ -36,6 +36,7 @@ PROBE_EVERY = 5
 
 @click.command(context_settings={"show_default": True})
 @data_options
+@images_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=pathlib.Path), help="Run directory."
 )
@@ -118,6 +119,7 @@ def pretrain(
     data,
     image_size,
     channels,
+    images,
     out,
     stream,
     strategy,
@@ -150,8 +152,9 @@ def pretrain(
     if deterministic_ops(deterministic):
         click.echo("The same steps give the same bits (--no-deterministic may be faster).")
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
-    splits = load(data, image_size, channels, in_memory=not stream)
+    splits = load(data, image_size, channels, in_memory=not stream, images=images)
     facts = {"data": data, "image_size": image_size, "channels": channels}
+    facts |= {} if images is None else {"images": images}
     if needs_labels(METHODS[recipe.method]):
         label_fraction = label_fraction or 1.0
     elif label_fraction is not None:

@@ -12,7 +12,7 @@ from cpc_keras.methods import METHODS
 from cpc_keras.training import OPTIMIZERS, PRECISIONS, RECIPES, SCHEDULES, Recipe
 
 # What a file may hold besides a recipe's settings; the options of the same name replace them.
-DATA = ("recipe", "data", "image_size", "channels")
+DATA = ("recipe", "data", "image_size", "channels", "images")
 CHOICES = {
     "method": METHODS,
     "optimizer": OPTIMIZERS,

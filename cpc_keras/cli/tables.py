@@ -11,7 +11,7 @@ import click
 import keras
 import numpy as np
 
-from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.cli.options import Numbers, data_options, drawn, images_option, load
 from cpc_keras.data import Splits, hold_out, image_batches, label_subset, mixed_batches
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.evaluation import (
@@ -56,7 +56,7 @@ which nothing was chosen: mean ± deviation over seeds (number of seeds).
 @click.command(context_settings={"show_default": True})
 @data_options
 @click.option("--out", required=True, type=click.Path(path_type=pathlib.Path), help="Directory.")
-@click.option("--images", type=click.IntRange(1), help="Training images, drawn once.  [all]")
+@images_option
 @click.option("--test-images", type=click.IntRange(1), help="Test images, drawn once.  [all]")
 @click.option("--only", help="Rows, separated by commas.  [default: all that are built]")
 @click.option("--seeds", type=Numbers(int), default="0,1,2", help="One run of each row for each.")
@@ -81,9 +81,9 @@ def tables(data, image_size, channels, out, images, test_images, report, **optio
     same command goes on where a stopped one ended, and several may share the work, with the same
     OUT and other --only or --seeds or the same.
     """
-    splits = load(data, image_size, channels, test_fraction=0.2)
+    splits = load(data, image_size, channels, test_fraction=0.2, images=images)
     compare_methods(
-        Splits(_some(splits.train, images), _some(splits.test, test_images)),
+        Splits(splits.train, drawn(splits.test, test_images)),
         out,
         Plan.of(data=data, **options),
         report=report,
@@ -445,12 +445,6 @@ class _StepClock(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.seconds.append(time.perf_counter() - self._begun)
-
-
-def _some(data, count):
-    if data is None or count is None or count >= len(data):
-        return data
-    return data.subset(np.sort(np.random.default_rng(0).permutation(len(data))[:count]))
 
 
 def _key(settings):
