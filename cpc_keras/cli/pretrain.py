@@ -20,8 +20,10 @@ from cpc_keras.training import (
     CheckpointSchedule,
     Recipe,
     SaveEncoders,
+    Worker,
     deterministic_ops,
     distribution_strategy,
+    load_newest,
 )
 from cpc_keras.training import pretrain as run_pretraining
 
@@ -72,7 +74,8 @@ PROBE_EVERY = 5
     "--strategy",
     type=click.Choice(STRATEGIES),
     default="auto",
-    help="Devices that share each batch: auto is mirrored where there are several GPUs.",
+    help="Devices that share each batch: auto is multi-worker where TF_CONFIG names several "
+    "workers, else mirrored where there are several GPUs.",
 )
 @click.option(
     "--save-encoders-every",
@@ -149,6 +152,8 @@ def pretrain(
     named = {name: value for name, value in options.items() if name in FIELDS}
     named |= {f"model.{name}": value for name, value in model.items()}
     recipe = chosen_recipe(recipe, config, settings, **named)
+    # Before all else that TensorFlow does: it joins the workers.
+    strategy = distribution_strategy(strategy)
     if deterministic_ops(deterministic):
         click.echo("The same steps give the same bits (--no-deterministic may be faster).")
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
@@ -171,11 +176,13 @@ def pretrain(
         probe_every=probe_every,
         tensorboard=tensorboard,
         command=_command(),
-        strategy=distribution_strategy(strategy),
+        strategy=strategy,
         checkpoints=CheckpointSchedule(checkpoint_seconds, checkpoint_steps, keep),
         step_backs=STEP_BACKS if on_nan == "step-back" else 0,
         label_fraction=label_fraction,
     )
+    if not Worker.of(strategy).is_first:
+        return
     skipped = splits.train.skipped
     if skipped:
         (out / "skipped.csv").write_text(
@@ -225,16 +232,19 @@ def pretrain_and_export(
     label_fraction=None,
     probe_every=PROBE_EVERY,
     tensorboard=False,
+    strategy=None,
     **options,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once.
+
+    Of several workers the first one probes and exports.
 
     `options` are those of `training.pretrain` that do not change what a run is.
     """
     from cpc_keras.export import write_artifact
 
-    callbacks = []
-    if save_encoders_every:
+    callbacks, worker = [], Worker.of(strategy)
+    if save_encoders_every and worker.is_first:
         kept = pathlib.Path(run_directory) / "encoders"
         callbacks.append(SaveEncoders(kept, every=save_encoders_every))
     labels = labeled_index = num_classes = None
@@ -245,7 +255,7 @@ def pretrain_and_export(
     callbacks += probe_callbacks(
         splits,
         recipe,
-        every=probe_every,
+        every=probe_every if worker.is_first else 0,
         num_held_out=NUM_HELD_OUT,
         projector=pathlib.Path(run_directory) / "logs" if tensorboard else None,
     )
@@ -262,10 +272,13 @@ def pretrain_and_export(
         tensorboard=tensorboard,
         labels=labels,
         labeled_index=labeled_index,
+        strategy=strategy,
         **options,
     )
     artifact = pathlib.Path(run_directory) / "artifact"
-    if not artifact.exists():
+    if worker.is_first and not artifact.exists():
+        if worker.count > 1:
+            model = load_newest(run_directory)  # without the strategy
         write_artifact(
             model,
             artifact,
@@ -278,6 +291,7 @@ def pretrain_and_export(
                 "seed": recipe.seed,
             },
         )
+    worker.wait()  # one that leaves early would end the others
     return artifact
 
 

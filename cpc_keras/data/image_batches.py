@@ -25,6 +25,7 @@ def image_batches(
     drop_remainder: bool = True,
     crop_size: int | None = None,
     flip: bool = False,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Makes batches of images, in an order that depends on the seed and the epoch alone.
 
@@ -47,6 +48,8 @@ def image_batches(
         crop_size: Side of a square part of each image to give, 1 to its shorter side: a random one
             with `shuffle`, the centre without. None gives whole images.
         flip: Whether to mirror every second image, at random, left to right; with `shuffle` alone.
+        share: `(i, m)`: give the i-th of m equal parts of each batch and read no more, for m
+            workers that share each batch. Together these are the batches, crops and flips of one.
 
     Returns:
         A dataset of `{"image": [b, height, width, channels] as given or cropped, "label": int32 [b]
@@ -65,6 +68,7 @@ def image_batches(
     _check_images(images)
     _check_numbers(len(images), batch_size, first_epoch, epochs, drop_remainder)
     _check_crop(images, crop_size, flip, shuffle)
+    _check_share(share, batch_size, drop_remainder)
     labels = _check_labels(labels, len(images))
     # Imported here: the package's other functions work without TensorFlow.
     import tensorflow as tf
@@ -85,15 +89,21 @@ def image_batches(
 
     def take(index: np.ndarray, epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, int(epoch), int(index[0])]) if shuffle else None
-        batch = images[index] if crop_size is None else _crop(images[index], crop_size, rng)
+        # Drawn for the whole batch, whatever the share.
+        own = _part(len(index), share)
+        corners = None if crop_size is None else _corners(images, crop_size, rng, len(index))[own]
+        mirrored = rng.random(len(index))[own] < 0.5 if flip else None
+        batch = images[index[own]]
+        batch = batch if crop_size is None else _crop(batch, crop_size, corners)
         if flip:
-            mirrored = rng.random(len(batch)) < 0.5
             batch = np.where(mirrored[:, None, None, None], batch[:, :, ::-1], batch)
-        return batch, labels[index]
+        return batch, labels[index[own]]
 
     def gather(index: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
         # NumPy gathers as fast as tf.gather (measured), and needs no second copy of the images.
         image, label = tf.numpy_function(take, [index, epoch], (images.dtype, tf.int32))
+        if share != (0, 1):
+            index = index[_part(batch_size, share)]
         sides = images.shape[1:3] if crop_size is None else (crop_size, crop_size)
         image.set_shape([index.shape[0], *sides, images.shape[3]])
         label.set_shape([index.shape[0]])
@@ -114,15 +124,23 @@ def image_batches(
     return dataset.with_options(options)
 
 
-def _crop(images, size, rng):
-    """Square parts of images: anywhere, or of the centre without a generator."""
-    parts = np.empty((len(images), size, size, images.shape[3]), images.dtype)
+def _part(count, share):
+    """The rows of a share of so many."""
+    which, num_shares = share
+    return slice(which * count // num_shares, (which + 1) * count // num_shares)
+
+
+def _corners(images, size, rng, count):
+    """Top and left of parts of images: anywhere, or of the centre without a generator."""
     spare = np.array(images.shape[1:3]) - size
-    corners = (
-        [spare // 2] * len(images)
-        if rng is None
-        else rng.integers(spare + 1, size=(len(images), 2))
+    return (
+        np.tile(spare // 2, (count, 1)) if rng is None else rng.integers(spare + 1, size=(count, 2))
     )
+
+
+def _crop(images, size, corners):
+    """Square parts of images, with these corners."""
+    parts = np.empty((len(images), size, size, images.shape[3]), images.dtype)
     for part, image, (top, left) in zip(parts, images, corners, strict=True):
         part[...] = image[top : top + size, left : left + size]
     return parts
@@ -140,6 +158,18 @@ def _check_crop(images, crop_size, flip, shuffle):
         raise ValueError(
             "image_batches: received flip=True with shuffle=False. Expected flips with shuffle "
             "alone: without, every epoch is the same. Leave one of them out."
+        )
+
+
+def _check_share(share, batch_size, drop_remainder):
+    which, num_shares = share
+    if num_shares == 1 and which == 0:
+        return
+    if not 0 <= which < num_shares or batch_size % num_shares or not drop_remainder:
+        raise ValueError(
+            f"image_batches: received share={share} with batch_size={batch_size} and "
+            f"drop_remainder={drop_remainder}. Expected (i, m) with 0 <= i < m, a batch size that "
+            "is a multiple of m, and whole batches alone: all parts are equal."
         )
 
 

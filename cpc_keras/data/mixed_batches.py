@@ -26,6 +26,7 @@ def mixed_batches(
     epochs: int | None = None,
     crop_size: int | None = None,
     flip: bool = False,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Makes batches of some labelled and `ratio` times as many unlabelled images.
 
@@ -48,6 +49,8 @@ def mixed_batches(
         epochs: Number of epochs to give; None is without end.
         crop_size: Side of a random square part to give of each image; see `image_batches`.
         flip: Whether to mirror every second image.
+        share: `(i, m)`: give the i-th of m equal parts of each batch; see `image_batches`. Each
+            worker reads the whole batch.
 
     Returns:
         A dataset of `{"image": [b, height, width, channels], "label": int32 [b] (-1: hidden),
@@ -101,7 +104,13 @@ def mixed_batches(
     def together(*rows):
         return {key: tf.concat([part[key] for part in rows], axis=0) for key in rows[0]}
 
+    def own(batch):
+        which, num_shares = share
+        rows = slice(*(n * batch_size // num_shares for n in (which, which + 1)))
+        return {key: value[rows] for key, value in batch.items()}
+
     dataset = tf.data.Dataset.zip(tuple(streams)).map(together)
+    dataset = dataset if share == (0, 1) else dataset.map(own)
     if epochs is not None:
         num_batches = epochs * num_steps - first_step
         dataset = dataset.take(num_batches)

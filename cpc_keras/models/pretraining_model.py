@@ -39,6 +39,34 @@ class PretrainingModel(keras.Model):
         self._check_data(x, batch_size)
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Return the metrics, as `keras.Model.compute_metrics`."""
+        found = super().compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        # Of what several workers return, Keras takes the mean over the first axis.
+        return (
+            {k: keras.ops.reshape(v, (1,)) for k, v in found.items()} if self._is_joined else found
+        )
+
+    @property
+    def _is_joined(self):
+        """Whether several processes train this model together, by Keras's own test."""
+        if keras.backend.backend() != "tensorflow":
+            return False
+        import tensorflow as tf
+
+        strategy = self.distribute_strategy
+        is_of_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        return is_of_workers and strategy.extended._in_multi_worker_mode()
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Under a strategy, Keras builds model, metrics and optimizer by a batch; of several workers
+        # it cannot join dicts. The model and its metrics are built, and so the optimizer remains.
+        if not self._is_joined:
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+        elif not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
     def summary(self, **kwargs):
         """Print the layers of the pre-training network; arguments as in `keras.Model.summary`."""
         self.network.summary(**kwargs)

@@ -17,6 +17,7 @@ from cpc_keras.training.pretrain import OPTIMIZERS, SCHEDULES, pretrain
 from cpc_keras.training.recipe import PRECISIONS, RECIPES, Recipe
 from cpc_keras.training.save_encoders import SaveEncoders
 from cpc_keras.training.stop_at_nan import StopAtNaN
+from cpc_keras.training.worker import Worker
 
 __all__ = [
     "LARS",
@@ -36,6 +37,7 @@ __all__ = [
     "Recipe",
     "SaveEncoders",
     "StopAtNaN",
+    "Worker",
     "deterministic_ops",
     "distribution_strategy",
     "load_newest",

@@ -3,6 +3,7 @@
 import csv
 import os
 import pathlib
+import signal
 import time
 
 import keras
@@ -12,6 +13,7 @@ from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
 from cpc_keras.training.checkpoints import save_checkpoint
 from cpc_keras.training.run_state import RunState, seed_generators
 from cpc_keras.training.signal_stop import SignalStop
+from cpc_keras.training.worker import Worker
 from cpc_keras.training.write_atomically import write_atomically
 
 
@@ -131,6 +133,8 @@ class Checkpoints(keras.callbacks.Callback):
         first_step: steps of the first epoch that an earlier call has done.
         stop: tells of signals; by default none are looked for.
         every_epoch: save at the end of every epoch, whatever the time, and keep the last of these.
+        worker: this process among those that train together: they save, and stop, after the same
+            step; by default it is alone.
     """
 
     # Saving takes at most this share of the time, whatever the schedule's seconds.
@@ -147,8 +151,10 @@ class Checkpoints(keras.callbacks.Callback):
         first_step: int = 0,
         stop: SignalStop | None = None,
         every_epoch: bool = False,
+        worker: Worker | None = None,
     ):
         super().__init__()
+        self._worker = worker or Worker()
         self._directory, self._num_epochs = directory, num_epochs
         self._steps_per_epoch = steps_per_epoch
         self._schedule = schedule or CheckpointSchedule()
@@ -167,17 +173,22 @@ class Checkpoints(keras.callbacks.Callback):
         if self._done == self._steps_per_epoch:
             return  # the end of the epoch is about to come
         every = self._schedule.steps
-        if self._signaled() or self._is_time() or (every and self._done % every == 0):
+        if self._is_due() or (every and self._done % every == 0):
             self._save(self._epoch, self._done)
 
     def on_epoch_end(self, epoch, logs=None):
         """Save if it is time; and end if a signal came."""
         last = epoch + 1 == self._num_epochs
-        if last or self._every_epoch or self._schedule.steps or self._signaled() or self._is_time():
+        if self._is_due() or last or self._every_epoch or self._schedule.steps:
             self._save(epoch + 1, 0)
 
-    def _is_time(self):
-        return time.monotonic() - self._last >= self._pause
+    def _is_due(self):
+        """Whether a signal came or it is time, to any of the workers."""
+        time_is_up = time.monotonic() - self._last >= self._pause
+        told = self._worker.agreed(signal=self._signaled(), time=time_is_up)
+        if told["signal"] and not self._signaled():
+            self._stop.requested = signal.SIGTERM
+        return told["signal"] or told["time"]
 
     def _signaled(self):
         return self._stop is not None and self._stop.requested is not None

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Sequence
 
 import keras
@@ -29,6 +30,7 @@ from cpc_keras.training.recipe import PRECISIONS, Recipe
 from cpc_keras.training.run_state import RunState, has_state
 from cpc_keras.training.signal_stop import SignalStop
 from cpc_keras.training.stop_at_nan import StopAtNaN
+from cpc_keras.training.worker import Worker
 from cpc_keras.training.write_atomically import PARTIAL, write_atomically
 
 OPTIMIZERS = {
@@ -109,11 +111,18 @@ def pretrain(
     run_directory = pathlib.Path(run_directory)
     _check_batches(len(images), recipe, strategy)
     facts = {**_label_facts(labels, labeled_index), **(facts or {})}
-    _claim(run_directory, {**dataclasses.asdict(recipe), **facts})
+    worker = Worker.of(strategy)
+    if worker.is_first:
+        _claim(run_directory, {**dataclasses.asdict(recipe), **facts})
+    worker.wait()
+    if not worker.is_first:
+        # That of the first, by now; another one's settings are refused.
+        _claim(run_directory, {**dataclasses.asdict(recipe), **facts})
     run = _Run(
         build_model=build_model,
         images=images,
         directory=run_directory,
+        worker=worker,
         recipe=recipe,
         held_out_images=held_out_images,
         tensorboard=tensorboard,
@@ -124,7 +133,11 @@ def pretrain(
         labels=labels,
         labeled_index=labeled_index,
     )
-    with _dtype_policy(recipe.precision):
+    with _dtype_policy(recipe.precision), worker.own_directory(run_directory) as own:
+        run.directory = own
+        if not worker.is_first:
+            _copy_run(run_directory, own)
+        worker.wait()  # until all have read what the first will write
         return run.to_the_end()
 
 
@@ -135,6 +148,7 @@ class _Run:
     build_model: Callable[[], keras.Model]
     images: np.ndarray
     directory: pathlib.Path
+    worker: Worker
     recipe: Recipe
     held_out_images: np.ndarray | None
     tensorboard: bool
@@ -233,21 +247,25 @@ class _Run:
                     first_step=first_step,
                     stop=stop,
                     every_epoch=self.step_backs > 0,
+                    worker=self.worker,
                 )
             )
+            validation = self._held_out_batches() if model.judges_held_out else None
             try:
                 model.fit(
                     self._batches(first_epoch, first_step),
                     steps_per_epoch=num_steps,
                     initial_epoch=first_epoch,
                     epochs=recipe.num_epochs,
-                    validation_data=_whole_batches(self.held_out_images, recipe)
-                    if model.judges_held_out
-                    else None,
+                    validation_data=validation,
                     callbacks=callbacks,
                     shuffle=False,  # the dataset does it
                     verbose=0,
                 )
+            except Exception as error:
+                if self.worker.count > 1 and _is_of_a_lost_worker(error):
+                    raise ConnectionError(_lost(self.worker, self.checkpoint_directory)) from error
+                raise
             finally:
                 progress.close()
 
@@ -261,10 +279,30 @@ class _Run:
             "crop_size": recipe.crop_size,
             "flip": recipe.flip,
         }
-        if self.labeled_index is None:
-            return image_batches(self.images, **options)
-        ratio = recipe.unlabeled_ratio
-        return mixed_batches(self.images, self.labels, self.labeled_index, ratio=ratio, **options)
+
+        def make(share):
+            if self.labeled_index is None:
+                return image_batches(self.images, share=share, **options)
+            options["ratio"] = recipe.unlabeled_ratio
+            return mixed_batches(
+                self.images, self.labels, self.labeled_index, share=share, **options
+            )
+
+        return self.worker.shared(make)
+
+    def _held_out_batches(self):
+        images, size, crop_size = (
+            self.held_out_images,
+            self.recipe.batch_size,
+            self.recipe.crop_size,
+        )
+        if images is None or len(images) < size:
+            return None
+        # The number of candidates, and with it the loss, depends on the batch: a smaller last batch
+        # would be another measure.
+        images = images[: len(images) // size * size]
+        options = {"batch_size": size, "crop_size": crop_size, "shuffle": False, "epochs": 1}
+        return self.worker.shared(lambda share: image_batches(images, share=share, **options))
 
     def _go_back(self, error, num_backs):
         # To the end of an epoch, not to the newest checkpoint: that one depends on the clock, and
@@ -279,6 +317,32 @@ class _Run:
             f"{self.step_backs})."
         )
         return found
+
+
+def _is_of_a_lost_worker(error):
+    import tensorflow as tf
+
+    kinds = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
+    return isinstance(error, tuple(getattr(tf.errors, f"{kind}Error") for kind in kinds))
+
+
+def _lost(worker, checkpoints):
+    found = newest_checkpoint(checkpoints)
+    return (
+        f"Worker {worker.index} of {worker.count} can reach the others no more: one of them has "
+        "ended or hangs. Nothing that was saved is lost: start the same command on all workers, "
+        f"and they go on {f'after {found.place}' if found else 'from the beginning'}."
+    )
+
+
+def _copy_run(run_directory, own):
+    """Copy what a run goes on from."""
+    found = newest_checkpoint(run_directory / "checkpoints")
+    if found:
+        (own / "checkpoints").mkdir()
+        shutil.copy(found.path, own / "checkpoints")
+        if (run_directory / "metrics.csv").exists():  # not before the first epoch ends
+            shutil.copy(run_directory / "metrics.csv", own)
 
 
 @contextlib.contextmanager
@@ -350,17 +414,6 @@ def _rate(recipe, num_steps, *, factor=1.0):
     warm_up = max(1, int(total * recipe.warmup))
     return keras.optimizers.schedules.CosineDecay(
         0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
-    )
-
-
-def _whole_batches(images, recipe):
-    # The number of candidates, and with it the loss, depends on the batch: a smaller last batch
-    # would be another measure.
-    if images is None or len(images) < recipe.batch_size:
-        return None
-    images = images[: len(images) // recipe.batch_size * recipe.batch_size]
-    return image_batches(
-        images, batch_size=recipe.batch_size, crop_size=recipe.crop_size, shuffle=False, epochs=1
     )
 
 
