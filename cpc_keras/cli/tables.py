@@ -404,6 +404,11 @@ class _Comparison:
 
     def write(self):
         """Write the tables of all results of this plan's data and budget, whatever their rows."""
+        # One process after the other: the last one finds what all have kept, and none writes half.
+        with _locked(self.out / "tables.lock"):
+            return self._write()
+
+    def _write(self):
         entries = [
             entry
             for entry in self.found().values()

@@ -161,6 +161,19 @@ def test_a_unit_that_another_process_has_is_left_to_it(splits, tmp_path):
     assert comparison.measure(unit)
 
 
+def test_processes_write_the_tables_one_after_the_other(splits, tmp_path, monkeypatch):
+    def draw(found, out):
+        with open(tmp_path / "tables.lock") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return []
+
+    monkeypatch.setattr(module, "draw_method_tables", draw)
+    compare_methods(splits, tmp_path, Plan("some", ("random",), (0,), "epochs", 1), report=True)
+    assert (tmp_path / "tables.md").exists()
+    with open(tmp_path / "tables.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def test_the_learning_rate_is_chosen_by_held_out_labels_of_half_runs(splits, tmp_path, monkeypatch):
     epochs = {}
     run = module.run_pretraining
