@@ -55,6 +55,7 @@ CANDIDATES = {
     "CPC v2": (cpc_v2, CPC_V2, False),
     "CPC v2, one direction": (cpc_v2, {**CPC_V2, "directions": ("down",)}, False),
     "CPC v2, no normalization": (cpc_v2, {**CPC_V2, "normalization": "none"}, False),
+    "CPC v2, one group": (cpc_v2, {**CPC_V2, "normalization": "group"}, False),
     "one direction": (CPCModel, {"directions": ("down",)}, False),
     "offsets 1 to 3, overlapping": (
         CPCModel,
@@ -75,6 +76,7 @@ CANDIDATES = {
 COMPARED_WITH = {
     "CPC v2, one direction": "CPC v2",
     "CPC v2, no normalization": "CPC v2",
+    "CPC v2, one group": "CPC v2",
 }
 BASELINES = ("random encoder", "raw pixels", "labels only")
 
@@ -219,15 +221,15 @@ def _add(path, key, entry):
 
 
 def rows(found: dict) -> list[dict]:
-    """Summarise: mean and deviation of each candidate, and its paired difference to the base
-    or to what COMPARED_WITH names.
+    """Summarise: mean and deviation of each candidate, and its paired difference to another.
 
     Args:
         found: what the results file holds.
 
     Returns:
         One dict a candidate: `name`, `mean`, `deviation` (over seeds, n - 1), `difference` (mean
-        over seeds of its accuracy minus the other's with that seed) and `error` (the standard
+        over seeds of its accuracy minus that of the base, or of what COMPARED_WITH names, with that
+        seed) and `error` (the standard
         error of it), all but the first in percentage points; `None` where there is nothing to tell.
     """
     by_name = {}

@@ -20,7 +20,7 @@ def distribution_strategy(name: str = "auto"):
     | `"none"` | one device has it alone |
     | `"mirrored"` | all GPUs of the machine: `MirroredStrategy` |
     | `"multi-worker"` | all GPUs of all workers of `TF_CONFIG`: `MultiWorkerMirroredStrategy` |
-    | `"auto"` | the workers where `TF_CONFIG` names several, else the GPUs where there are several |
+    | `"auto"` | the workers of a `TF_CONFIG` with several, else the GPUs where there are several |
 
     The environment variable `TF_CONFIG` is TensorFlow's: the addresses of all workers, the same on
     each of them, and which of them this process is. Of several workers each waits here until all
