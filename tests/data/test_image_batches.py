@@ -198,3 +198,25 @@ def test_a_crop_that_does_not_fit_is_refused(size):
 def test_flips_of_fixed_batches_are_refused():
     with pytest.raises(ValueError, match="flip=True with shuffle=False"):
         image_batches(LARGE, batch_size=4, flip=True, shuffle=False)
+
+
+@pytest.mark.parametrize("options", [{}, {"crop_size": 5}, {"crop_size": 5, "flip": True}], ids=str)
+def test_shares_together_are_the_batches(options):
+    def all_batches(**share):
+        dataset = image_batches(LARGE, batch_size=4, seed=3, epochs=2, **options, **share)
+        return list(dataset.as_numpy_iterator())
+
+    whole = all_batches()
+    parts = [all_batches(share=(i, 2)) for i in range(2)]
+    assert len(whole) == len(parts[0]) == len(parts[1]) > 1
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for key, value in batch.items():
+            np.testing.assert_array_equal(np.concatenate([part[key] for part in shares]), value)
+    index = np.concatenate([batch["index"] for part in parts for batch in part[: len(whole) // 2]])
+    assert len(set(index)) == len(index)  # every image once an epoch
+
+
+@pytest.mark.parametrize("share", [(0, 3), (2, 2), (-1, 2)])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match=r"received share=.*batch_size=4"):
+        image_batches(LARGE, batch_size=4, share=share)

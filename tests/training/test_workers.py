@@ -1,0 +1,239 @@
+"""Several processes, as on several machines, train one model."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cpc_keras.training import Worker, distribution_strategy
+
+pytest.importorskip("tensorflow", reason="strategies are TensorFlow's")
+
+RUN = """
+import json
+import os
+import signal
+import sys
+
+told = json.loads(sys.argv[1])
+from cpc_keras.training import distribution_strategy
+
+strategy = distribution_strategy()  # by TF_CONFIG
+import keras
+import numpy as np
+from cpc_keras import CPCModel
+from cpc_keras.training import CheckpointSchedule, Recipe, Worker, pretrain, read_metrics
+
+images = np.random.default_rng(0).integers(0, 256, (40, 18, 18, 1), "uint8")
+worker = Worker.of(strategy)
+
+
+class Die(keras.callbacks.Callback):
+    steps = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.steps += 1
+        if self.steps == told["dies_before"] and worker.index == 1:
+            os.kill(os.getpid(), told["by"])
+
+
+def build():
+    return CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,), context_blocks=1,
+                    context_filters=8, patch_augmentation=None, seed=1)
+
+
+recipe = Recipe(num_epochs=3, batch_size=8, learning_rate=0.2, optimizer="sgd",
+                optimizer_options={}, schedule="constant", crop_size=16, flip=True, seed=4)
+model = pretrain(build, images, run_directory=told["directory"], recipe=recipe,
+                 held_out_images=images[:16], strategy=strategy, callbacks=[Die()],
+                 checkpoints=CheckpointSchedule(steps=1))
+worker.wait()
+print(json.dumps({
+    "metrics": read_metrics(told["directory"] + "/metrics.csv"),
+    "weights": np.concatenate([w.ravel() for w in model.get_weights()]).tolist(),
+}), flush=True)
+# TensorFlow's threads of a strategy may crash while Python takes itself down.
+os._exit(0)
+"""
+
+
+def free_ports(count):
+    with_sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in with_sockets:
+            one.bind(("localhost", 0))
+        return [one.getsockname()[1] for one in with_sockets]
+    finally:
+        for one in with_sockets:
+            one.close()
+
+
+def start(command, count, directory, **environment):
+    """Start the same command on so many workers."""
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(count)]}
+    processes = []
+    for index in range(count):
+        task = {"type": "worker", "index": index}
+        config = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} if count > 1 else {}
+        processes.append(
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=directory,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **environment, **config},
+            )
+        )
+    return processes
+
+
+def train(count, directory, *, dies_before=-1, by=signal.SIGKILL):
+    told = {"directory": str(directory / "run"), "dies_before": dies_before, "by": int(by)}
+    directory.mkdir(exist_ok=True)
+    return start([sys.executable, "-c", RUN, json.dumps(told)], count, directory)
+
+
+def results(processes):
+    found = []
+    for process in processes:
+        output, error = process.communicate(timeout=240)
+        assert process.returncode == 0, error[-3000:]
+        found.append(json.loads(output.splitlines()[-1]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    (found,) = results(train(1, tmp_path_factory.mktemp("alone")))
+    assert [row["epoch"] for row in found["metrics"]] == [1, 2, 3]
+    return found
+
+
+def assert_same(found, alone):
+    """The workers have the same bits, and those of one process but for rounding."""
+    for other in found[1:]:
+        assert other == found[0]
+    np.testing.assert_allclose(found[0]["weights"], alone["weights"], rtol=2e-4, atol=2e-6)
+    for row, expected in zip(found[0]["metrics"], alone["metrics"], strict=True):
+        assert row == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_workers_train_as_one_process_and_leave_the_files_of_one(count, alone, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    os.environ["TMPDIR"] = str(temporary)
+    try:
+        assert_same(results(train(count, tmp_path / "job")), alone)
+    finally:
+        del os.environ["TMPDIR"]
+    assert not list(temporary.glob("worker-*"))
+    names = sorted(path.name for path in (tmp_path / "job" / "run").iterdir())
+    assert names == ["checkpoints", "config.yaml", "metrics.csv"]
+
+
+@pytest.mark.slow
+def test_a_worker_dies_the_others_end_and_the_job_goes_on(alone, tmp_path):
+    begun = time.monotonic()
+    left, died = train(2, tmp_path / "job", dies_before=8)
+    died.communicate(timeout=240)
+    assert died.returncode == -signal.SIGKILL
+    _, error = left.communicate(timeout=240)
+    assert left.returncode != 0 and time.monotonic() - begun < 200
+    assert "ConnectionError: Worker 0 of 2 can reach the others no more" in error, error[-3000:]
+    saved = {path.name for path in (tmp_path / "job" / "run" / "checkpoints").iterdir()}
+    assert "epoch-0001-step-000002.keras" in saved
+    assert_same(results(train(2, tmp_path / "job")), alone)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_worker_saves_and_ends_all(alone, tmp_path):
+    for process in train(2, tmp_path / "job", dies_before=8, by=signal.SIGTERM):
+        _, error = process.communicate(timeout=240)
+        assert process.returncode == -signal.SIGTERM, error[-3000:]
+    assert_same(results(train(2, tmp_path / "job")), alone)
+
+
+@pytest.mark.slow
+def test_the_command_trains_on_workers_and_the_first_exports(tmp_path):
+    import keras
+    import PIL.Image
+
+    for name in range(20):
+        image = np.random.default_rng(name).integers(0, 256, (16, 16), "uint8")
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        PIL.Image.fromarray(image).save(tmp_path / "photos" / f"{name}.png")
+    command = [sys.executable, "-m", "cpc_keras.cli.main", "pretrain", "--data", "photos"]
+    command += ["--out", "run", "--strategy", "multi-worker", "--epochs", "2", "--batch-size", "8"]
+    command += ["--patch-encoder", "mlp", "--offsets", "2", "--patch-augmentation", "none"]
+    command += ["--probe-every", "1", "--save-encoders-every", "1"]
+    first, second = start(command, 2, tmp_path)
+    printed, error = first.communicate(timeout=300)
+    assert first.returncode == 0, error[-3000:]
+    assert "Encoder: run/artifact" in printed
+    quiet, error = second.communicate(timeout=60)
+    assert second.returncode == 0 and "Encoder" not in quiet, error[-3000:]
+    assert "effective_rank" in (tmp_path / "run" / "metrics.csv").read_text()
+    encoder = keras.saving.load_model(tmp_path / "run" / "artifact")
+    assert encoder(np.zeros((1, 16, 16, 1))).shape == (1, 64)
+
+
+def test_one_process_is_the_first_and_agrees_with_itself(tmp_path):
+    worker = Worker.of(None)
+    assert worker.is_first and worker.count == 1
+    assert worker.agreed(stop=False, time=True) == {"stop": False, "time": True}
+    with worker.own_directory(tmp_path) as directory:
+        assert directory == tmp_path
+    assert worker.shared(lambda share: share) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "index", "is_first"),
+    [(("chief", 0), 0, True), (("worker", 0), 1, False), (("worker", 1), 2, False)],
+)
+def test_the_chief_is_the_first_where_one_is_named(task, index, is_first, tmp_path):
+    import tensorflow as tf
+
+    class Resolver:
+        task_type, task_id = task
+
+        @staticmethod
+        def cluster_spec():
+            return tf.train.ClusterSpec({"chief": ["a:1"], "worker": ["b:1", "c:1"]})
+
+    class Strategy:
+        cluster_resolver = Resolver()
+
+    worker = Worker.of(Strategy())
+    assert (worker.index, worker.count, worker.is_first) == (index, 3, is_first)
+    with worker.own_directory(tmp_path) as directory:
+        assert (directory == tmp_path) == is_first and directory.is_dir()
+        (directory / "file").write_text("mine")
+    assert directory.exists() == is_first
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["", "{}", "not json", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": {"ps": ["a"]}}'],
+)
+def test_workers_need_to_be_told_of_each_other(config, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(ValueError, match=r"found TF_CONFIG=.*Expected the addresses of all"):
+        distribution_strategy("multi-worker")
+
+
+def test_a_config_that_cannot_be_read_is_not_passed_over(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
+    with pytest.raises(ValueError, match="which of them this is"):
+        distribution_strategy("auto")
+    assert distribution_strategy("none") is None
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert distribution_strategy("auto") is None
