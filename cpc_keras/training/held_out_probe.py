@@ -115,7 +115,7 @@ class HeldOutProbe(keras.callbacks.Callback):
         if self._untrained or not self.compared_with_untrained:
             return
         optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is None or int(optimizer.iterations) == 0:
+        if optimizer is None or not keras.ops.convert_to_numpy(optimizer.iterations):
             found = self.measure()
             self._untrained = {f"{n}_untrained": found[n] for n in self.compared_with_untrained}
 

@@ -50,7 +50,7 @@ class SaveEncoders(keras.callbacks.Callback):
                 f"SaveEncoders: {type(self.model).__name__} has no encoder. Expected a model of "
                 "this package, or one with a keras.Model as its `encoder`."
             )
-        if not int(self.model.optimizer.iterations):
+        if not self._step():
             self._save(0)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -64,8 +64,11 @@ class SaveEncoders(keras.callbacks.Callback):
         if self._epoch is not None and self._epoch % self._every:
             self._save(self._epoch)
 
+    def _step(self):
+        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+
     def _save(self, epoch):
-        step = int(self.model.optimizer.iterations)
+        step = self._step()
         path = self._directory / f"epoch-{epoch:04d}-step-{step:08d}.keras"
         if path.exists():
             return

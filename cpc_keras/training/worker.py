@@ -103,7 +103,9 @@ def _adder(strategy):
     import tensorflow as tf
 
     def add(x):
-        return tf.distribute.get_replica_context().all_reduce("SUM", x)
+        return tf.distribute.get_replica_context().all_reduce(
+            "SUM", tf.identity(x)
+        )  # on its device
 
     @tf.function(reduce_retracing=True)
     def total(x):
