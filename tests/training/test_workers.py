@@ -183,7 +183,7 @@ def test_the_command_trains_on_workers_and_the_first_exports(tmp_path):
     assert second.returncode == 0 and "Encoder" not in quiet, error[-3000:]
     assert "effective_rank" in (tmp_path / "run" / "metrics.csv").read_text()
     encoder = keras.saving.load_model(tmp_path / "run" / "artifact")
-    assert encoder(np.zeros((1, 16, 16, 1))).shape == (1, 64)
+    assert tuple(encoder(np.zeros((1, 16, 16, 1))).shape) == (1, 128)
 
 
 def test_one_process_is_the_first_and_agrees_with_itself(tmp_path):
