@@ -317,6 +317,7 @@ def step(
     }
 
 
+@functools.cache
 def pointwise(information: float, dim: int = 20, num_draws: int = 20_000) -> np.ndarray:
     """Draws of ln p(x, y) / (p(x) p(y)) of the Gaussians of benchmarks/mutual_information.py.
 
@@ -508,7 +509,9 @@ def draw(found: dict, path: pathlib.Path) -> None:
     import matplotlib.pyplot as plt
 
     names = list(found["networks"])
-    figure, panels = plt.subplots(2, len(names), figsize=(9.5, 6.8), layout="constrained")
+    figure, panels = plt.subplots(
+        2, len(names), figsize=(9.5, 6.8), layout="constrained", squeeze=False
+    )
     for name, (above, below) in zip(names, panels.T, strict=True):
         cells = [cell for cell in found["growing"] if cell["network"] == name]
         x = [cell["gpus"] for cell in cells]
