@@ -158,8 +158,8 @@ def table(found: dict) -> str:
     where = found["machine"]
     lines.append(
         f"\n{found['images']:,} JPEG files of {found['file_side']} pixels, batches of "
-        f"{found['batch_size']}, medians of {found['rounds']} runs by turns, {where['cores']} cores "
-        f"of {where['processor']}, TensorFlow {where['tensorflow']}, Keras {where['keras']}."
+        f"{found['batch_size']}, medians of {found['rounds']} runs by turns, {where['cores']} "
+        f"cores of {where['processor']}, TensorFlow {where['tensorflow']}, Keras {where['keras']}."
     )
     return "\n".join(lines)
 

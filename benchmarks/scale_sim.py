@@ -92,7 +92,7 @@ class Data(NamedTuple):
 # TensorFlow/Classification/ConvNets/resnet50v1.5, "Training performance: NVIDIA DGX A100".
 RESNET50_FLOPS = 8.174e9
 RESNET50_RATE = 17_400 / 8
-# The share of a link's peak that a ring reaches, and its start-up times, are assumed. Peaks (NVIDIA,
+# The share of a peak that a ring reaches, and the start-up times, are assumed. Peaks (NVIDIA,
 # "Defining AI innovation with DGX A100"): NVLink 600 GB/s of both directions, and an adapter of 200
 # Gbit/s for each GPU. Memory: the 80 GB kind.
 LINK_SHARE = 0.8
@@ -106,7 +106,7 @@ GPU = Cluster(
 # The rest is for what the framework keeps, and for gathered codes and scores.
 MEMORY_SHARE = 0.8
 # 140 epochs: 350 thousand steps of 512 images (arXiv:1905.09272). Batches: SimCLR compares up to
-# 8,192 on ImageNet (arXiv:2002.05709, section 5.3); CLIP trains by 32,768 on 400 million pairs
+# 8,192 on ImageNet (arXiv:2002.05709, section 2.2); CLIP trains by 32,768 on 400 million pairs
 # (arXiv:2103.00020, section 2.5).
 DATA = {
     "ImageNet": Data(1_281_167, 140, 8192),
@@ -448,8 +448,8 @@ def _cell(network, num_gpus, per_gpu, ratios):
 def step_table(found: dict) -> str:
     """The table of steps, in Markdown."""
     lines = [
-        "| encoder, images | GPUs | batch, a GPU | N | encoder | scores | codes | gradients | step, ms "
-        "| sent a GPU and step, MB | steps | days |",
+        "| encoder, images | GPUs | batch, a GPU | N | encoder | scores | codes | gradients "
+        "| step, ms | sent a GPU and step, MB | steps | days |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for cell in found["cells"]:
