@@ -133,6 +133,20 @@ def test_images_that_do_not_fit_are_encoded_once_more():
     assert more["seconds"]["encoder"] == pytest.approx(2 * 4 / 3 * whole["seconds"]["encoder"])
 
 
+def test_the_advised_setting_loses_least_where_it_loses_most():
+    told = scale_sim.advised(NETWORK, 64, 16, RATIOS)
+    worst = {}
+    for name, setting in scale_sim.SETTINGS.items():
+        shares = []
+        for information in scale_sim.INFORMATIONS:
+            arguments = (NETWORK, 64, 16, RATIOS, information)
+            most = max(scale_sim.pace(*arguments, **s) for s in scale_sim.SETTINGS.values())
+            shares.append(scale_sim.pace(*arguments, **setting) / most)
+        worst[name] = min(shares)
+    assert told == {"setting": max(worst, key=worst.get), "share": round(max(worst.values()), 4)}
+    assert worst["own GPU"] < told["share"] < 1
+
+
 def test_what_is_described_is_the_model_itself():
     from cpc_keras import CPCModel
 
