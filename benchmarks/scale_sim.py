@@ -37,6 +37,8 @@ NUM_GPUS = (8, 64, 512, 4096)
 # Nats that a context tells of its patch: as measured in docs/cpc_choices.md on CIFAR-10, more, and
 # without end, where the bound is ln N.
 INFORMATIONS = (0.75, 2.0, 4.0, 8.0, math.inf)
+# On a GPU the rate of scores is the least sure of what is carried over.
+SLOWER_SCORES = 10
 # Choices of `num_negatives` beside all candidates.
 NUM_NEGATIVES = tuple(2**k - 1 for k in (10, 12, 14, 16))
 FLOAT32 = 4
@@ -419,6 +421,7 @@ def simulate(networks: dict[str, dict], ratios: dict) -> dict:
         "networks": networks,
         "cells": [],
         "growing": [],
+        "enough": [],
     }
     for name, fields in networks.items():
         network = Network(**fields)
@@ -443,6 +446,17 @@ def simulate(networks: dict[str, dict], ratios: dict) -> dict:
         for power in range(3, 13):
             cell = _cell(network, 2**power, fits(network), ratios)
             found["growing"].append({"network": name, **cell})
+    for times in (1, SLOWER_SCORES):
+        slower = {**ratios, "scores to encoder": ratios["scores to encoder"] / times}
+        for name, fields in networks.items():
+            network = Network(**fields)
+            per_gpu = fits(network)
+            groups = {
+                str(i): best(network, NUM_GPUS[-1], per_gpu, slower, i)["gathered_from"]
+                for i in INFORMATIONS
+            }
+            candidates = {i: group * per_gpu * network.codes for i, group in groups.items()}
+            found["enough"].append({"network": name, "slower": times, "candidates": candidates})
     return found
 
 
@@ -503,12 +517,23 @@ def advice_table(found: dict) -> str:
     return "\n".join(lines)
 
 
+def enough_table(found: dict) -> str:
+    """From how many candidates on more do not pay, in Markdown."""
+    shown = [told_information(i) for i in INFORMATIONS]
+    lines = [f"| encoder, rate of scores | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
+    for entry in found["enough"]:
+        rate = "as measured" if entry["slower"] == 1 else f"{entry['slower']} times slower"
+        numbers = " | ".join(f"{n:,}" for n in entry["candidates"].values())
+        lines.append(f"| {entry['network']}, {rate} | {numbers} |")
+    return "\n".join(lines)
+
+
 def told_information(information: float) -> str:
     """An information as the tables name it."""
     return "without end" if math.isinf(information) else f"{information:g} nats"
 
 
-TABLES = {"steps": step_table, "advice": advice_table}
+TABLES = {"steps": step_table, "advice": advice_table, "enough": enough_table}
 
 
 def write_tables(found: dict, page: pathlib.Path) -> None:
