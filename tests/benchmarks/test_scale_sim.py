@@ -150,9 +150,18 @@ def test_the_advised_setting_loses_least_where_it_loses_most():
 def test_what_is_described_is_the_model_itself():
     from cpc_keras import CPCModel
 
-    model = CPCModel((16, 16, 1), patch_encoder="mlp", patch_size=4, patch_stride=2, offsets=(2, 3))
+    model = CPCModel(
+        (16, 16, 1),
+        patch_encoder="mlp",
+        patch_size=4,
+        patch_stride=2,
+        offsets=(2, 3),
+        directions=("down", "up"),
+        context_blocks=1,
+        context_filters=8,
+    )
     told = scale_sim.network_of(model)
-    assert told.codes == 7 * 7 and told.predictions == 4 * (5 + 4) * 7
+    assert told.codes == 7 * 7 and told.predictions == 2 * (5 + 4) * 7
     assert told.weights == sum(math.prod(v.shape) for v in model.trainable_variables)
     assert told.state_bytes == pytest.approx(5 * 4 * told.weights, rel=0.01)
 
