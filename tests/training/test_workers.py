@@ -155,11 +155,11 @@ def test_a_worker_dies_the_others_end_and_the_job_goes_on(alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_worker_saves_and_ends_all(alone, tmp_path):
+def test_a_signal_to_one_worker_saves_and_ends_all_and_one_alone_may_go_on(alone, tmp_path):
     for process in train(2, tmp_path / "job", dies_before=8, by=signal.SIGTERM):
         _, error = process.communicate(timeout=240)
         assert process.returncode == -signal.SIGTERM, error[-3000:]
-    assert_same(results(train(2, tmp_path / "job")), alone)
+    assert_same(results(train(1, tmp_path / "job")), alone)
 
 
 @pytest.mark.slow
