@@ -5,13 +5,11 @@ set -eu
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-# One process a core; a file's tests stay together, since they share what is dear to make. The slow
-# ones run one by one: some measure memory.
+# One process a core; a file's tests stay together, since they share what is dear to make. Of the slow
+# ones, those that need the memory of the machine follow one by one.
 marker="not slow"
-processes="auto"
 if [ "${1:-}" = "--slow" ]; then
   marker="slow"
-  processes=0
   shift
 fi
 prepare_environment test || {
@@ -20,8 +18,26 @@ prepare_environment test || {
 }
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 cd "$CPC_ROOT"
+
+# run_tests MARKER PROCESSES [ARGUMENTS...]
+run_tests() {
+  local marked="$1" processes="$2"
+  shift 2
+  "$CPC_VENV/bin/python" -m pytest -m "$marked" -n "$processes" --dist loadfile "$@"
+}
+
 status=0
-"$CPC_VENV/bin/python" -m pytest -m "$marker" -n "$processes" --dist loadfile "$@" || status=$?
+if [ "$marker" = "slow" ]; then
+  run_tests "slow and not alone" auto "$@" || status=$?
+  if [ "$status" -eq 0 ] || [ "$status" -eq 5 ]; then
+    alone=0
+    run_tests "slow and alone" 0 "$@" || alone=$?
+    # That none of one kind was selected is an error where there was none of the other either.
+    [ "$alone" -eq 5 ] || status=$alone
+  fi
+else
+  run_tests "$marker" auto "$@" || status=$?
+fi
 case "$status" in
   0) ;;
   1) echo "scripts/test.sh: failed: tests failed ($marker; pytest exit status 1)" >&2 ;;

@@ -115,6 +115,9 @@ class OutputDirectory:
         partial = target.with_name(f".partial-{uuid.uuid4().hex[:8]}-{target.name}")
         try:
             write(partial)
+            # On the disk before its name is: a power cut would leave a torn shard that is done.
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
             partial.replace(target)
         except BaseException:
             partial.unlink(missing_ok=True)

@@ -81,13 +81,18 @@ class ParquetSource:
             present = opened.schema_arrow.names
             named = next((name for name in _NAMES if name in present), None)
             columns = ["image", named] if named else ["image"]
-            table = opened.read_row_group(group, columns=columns)
-        names = table.column(named) if named else None
-        for row, value in enumerate(table.column("image")):
-            value = value.as_py()
+            # Not the whole group, which may hold gigabytes.
+            batches = opened.iter_batches(64, row_groups=[group], columns=columns)
+            rows = (row for batch in batches for row in batch.to_pylist())
+            yield from self._named(rows, named, file, first)
+
+    @staticmethod
+    def _named(rows, named, file, first):
+        for row, columns in enumerate(rows):
+            value = columns["image"]
             inside = value.get("path") if isinstance(value, dict) else None
             data = value.get("bytes") if isinstance(value, dict) else value
-            name = names[row].as_py() if names is not None else inside
+            name = columns[named] if named else inside
             # None or another type is decoded to the reason why it cannot be.
             data = data if isinstance(data, bytes) else b""
             yield str(name) if name is not None else f"{file}:{first + row}", data

@@ -58,6 +58,7 @@ def resnet_weights(blocks, widths, bottlenecks, channels=1):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @LINUX
 def test_v1_trains_a_step_at_full_size():
     found = step("cpc_v1", 2)
@@ -70,6 +71,7 @@ def test_v1_trains_a_step_at_full_size():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @LINUX
 def test_v2_trains_a_step_at_full_size():
     found = step("cpc_v2", 1)

@@ -118,6 +118,7 @@ def peak(batch, chunk):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads Linux's /proc")
 def test_a_large_batch_takes_the_memory_of_a_chunk_and_of_its_codes():
     # What libraries and tracing take. Not in the process that is measured: in chunks, two images

@@ -131,6 +131,7 @@ print((peak() - before) / told)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads Linux's /proc")
 @pytest.mark.parametrize(
     ("encoder", "batch", "candidates"),
