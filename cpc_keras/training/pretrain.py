@@ -83,7 +83,10 @@ def pretrain(
         strategy: a `tf.distribute.Strategy`, such as `MirroredStrategy()`, whose replicas share
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of
             it: where nothing is drawn at random, one that was begun on one device goes on with two
-            as if nothing had happened.
+            as if nothing had happened. Under a `MultiWorkerMirroredStrategy` every worker calls
+            this with the same arguments, and a `run_directory` that all see; the files there are
+            the first one's. Callbacks that write files belong to the first one alone
+            (`Worker.of(strategy).is_first`).
         callbacks: further callbacks, such as `SaveEncoders`. What they put into an epoch's logs
             goes into `metrics.csv`. One whose state outlives a step gives it in `state_dict()`,
             dicts and lists of JSON's types and arrays, and takes it back in
@@ -107,6 +110,7 @@ def pretrain(
             images than the run began with.
         FloatingPointError: a loss that is not finite or explodes; checkpoints of before stay.
         OSError: a checkpoint could not be written, on a full disk for example; those before stay.
+        ConnectionError: another worker has ended; the same call of all goes on.
     """
     run_directory = pathlib.Path(run_directory)
     _check_batches(len(images), recipe, strategy)
@@ -118,26 +122,25 @@ def pretrain(
     if not worker.is_first:
         # That of the first, by now; another one's settings are refused.
         _claim(run_directory, {**dataclasses.asdict(recipe), **facts})
-    run = _Run(
-        build_model=build_model,
-        images=images,
-        directory=run_directory,
-        worker=worker,
-        recipe=recipe,
-        held_out_images=held_out_images,
-        tensorboard=tensorboard,
-        strategy=strategy,
-        callbacks=tuple(callbacks),
-        checkpoints=checkpoints or CheckpointSchedule(),
-        step_backs=step_backs,
-        labels=labels,
-        labeled_index=labeled_index,
-    )
-    with _dtype_policy(recipe.precision), worker.own_directory(run_directory) as own:
-        run.directory = own
+    with _dtype_policy(recipe.precision), worker.own_directory(run_directory) as directory:
         if not worker.is_first:
-            _copy_run(run_directory, own)
+            _copy_run(run_directory, directory)
         worker.wait()  # until all have read what the first will write
+        run = _Run(
+            build_model=build_model,
+            images=images,
+            directory=directory,
+            worker=worker,
+            recipe=recipe,
+            held_out_images=held_out_images,
+            tensorboard=tensorboard,
+            strategy=strategy,
+            callbacks=tuple(callbacks),
+            checkpoints=checkpoints or CheckpointSchedule(),
+            step_backs=step_backs,
+            labels=labels,
+            labeled_index=labeled_index,
+        )
         return run.to_the_end()
 
 
