@@ -131,6 +131,7 @@ def test_one_seed_gives_the_same_bits_twice(train, whole, tmp_path):
     ends_as(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_the_same_holds_of_a_cpc_model(tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (24, 12, 12, 1), "uint8")
     recipe = Recipe(
