@@ -214,7 +214,8 @@ def _fit_step(model):
     from cpc_keras.data import image_batches
 
     images = np.random.default_rng(0).integers(0, 256, (16 * BATCH, *SHAPE), "uint8")
-    batches = iter(image_batches(images, batch_size=BATCH))
+    batches = image_batches(images, batch_size=BATCH)
+    batches = iter(model.distribute_strategy.experimental_distribute_dataset(batches))
     model.make_train_function()
     return lambda: float(model.train_function(batches)["loss"])
 

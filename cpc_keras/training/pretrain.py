@@ -83,7 +83,10 @@ def pretrain(
         strategy: a `tf.distribute.Strategy`, such as `MirroredStrategy()`, whose replicas share
             each batch; see `training.distribution_strategy`. The settings of a run do not tell of
             it: where nothing is drawn at random, one that was begun on one device goes on with two
-            as if nothing had happened.
+            as if nothing had happened. Under a `MultiWorkerMirroredStrategy` every worker calls
+            this with the same arguments, and a `run_directory` that all see; the files there are
+            the first one's. Callbacks that write files belong to the first one alone
+            (`Worker.of(strategy).is_first`).
         callbacks: further callbacks, such as `SaveEncoders`. What they put into an epoch's logs
             goes into `metrics.csv`. One whose state outlives a step gives it in `state_dict()`,
             dicts and lists of JSON's types and arrays, and takes it back in
@@ -106,7 +109,7 @@ def pretrain(
         ValueError: fewer images than a batch, a batch that replicas cannot share evenly, other
             images than the run began with, or workers that have other images or checkpoints than
             one another.
-        ConnectionError: of several workers another one has ended, or hangs.
+        ConnectionError: another worker has ended, or hangs; the same call of all goes on.
         FloatingPointError: a loss that is not finite or explodes; checkpoints of before stay.
         OSError: a checkpoint could not be written, on a full disk for example; those before stay.
     """
