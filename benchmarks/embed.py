@@ -121,7 +121,7 @@ def _compare(name, photos, directory, rounds):
 
     ways = {"plain loop": lambda: plain_loop(encoder, photos, plain), "embed_images": ours}
     ways["plain loop"]()  # traced, and the files are in memory
-    difference = float(np.abs(read_embedding(ours())[1] - np.load(plain)).max())
+    difference = float(np.abs(read_embedding(ours())[1] - np.load(plain, allow_pickle=False)).max())
     times = {way: [] for way in ways}
     for _ in range(rounds):
         for way, run in ways.items():

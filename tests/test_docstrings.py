@@ -78,6 +78,16 @@ def elsewhere(tmp_path, monkeypatch):
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def eager(request):
+    """Examples that train a step or two take longer to be made graphs of than to run."""
+    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name", "")
+    trains = bool(name) and name.startswith(("cpc_keras.training.", "cpc_keras.models."))
+    tf.config.run_functions_eagerly(trains)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
     """The directory of an exported model of 8 x 8 grey images."""

@@ -24,6 +24,7 @@ def digits(num_images):
     )
 
 
+@pytest.mark.slow
 def test_both_forms_are_measured_with_one_pooling():
     # Contexts cannot be dense: codes are compared, whatever the model's features are.
     model = CPCModel(

@@ -52,6 +52,7 @@ def published():
     return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_short_run_gives_what_the_published_file_holds(published, tmp_path):
     settings = {**published["settings"], "informations": [0.5, 1], "dim": 4, "num_pairs": 32}
     results = measure({**settings, "num_batches": 50, "num_steps": 200})

@@ -33,6 +33,7 @@ def test_the_sides_have_the_same_weights(model):
     assert sum(v.numel() for v in theirs.values()) == ours
 
 
+@pytest.mark.slow
 def test_the_sides_have_the_same_loss_and_gradients_and_make_the_same_step(model):
     torch = pytest.importorskip("torch")
     images = np.random.default_rng(1).integers(0, 256, (BATCH, 32, 32, 3), "uint8")

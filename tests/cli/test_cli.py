@@ -348,10 +348,11 @@ def test_help_shows_every_option_with_its_default(command, capsys):
 @pytest.mark.parametrize(
     ("number", "status", "told"),
     [
-        pytest.param(signal.SIGINT, 130, "Stopped.", marks=pytest.mark.slow),
+        (signal.SIGINT, 130, "Stopped."),
         (signal.SIGTERM, 0, "SIGTERM."),
     ],
 )
+@pytest.mark.slow
 def test_a_signal_saves_and_the_same_command_resumes(folder, tmp_path, number, status, told):
     command = [sys.executable, "-m", "cpc_keras.cli.main", "pretrain", "--data", str(folder)]
     command += ["--out", str(tmp_path / "a run"), *PRETRAIN, "--patch-encoder", "mlp"]

@@ -317,9 +317,18 @@ def browser(tmp_path_factory):
     browser.close()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("which", ["report", pytest.param("comparison", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("which", "width", "scheme"),
+    [
+        ("report", 400, "light"),
+        ("report", 1400, "dark"),
+        *[
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in itertools.product(["report", "comparison"], WIDTHS, SCHEMES)
+            if case not in [("report", 400, "light"), ("report", 1400, "dark")]
+        ],
+    ],
+)
 def test_a_browser_shows_the_page_readably_and_without_errors(
     which, width, scheme, browser, request
 ):

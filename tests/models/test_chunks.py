@@ -41,8 +41,13 @@ def trained(chunk_size, **options):
     "options",
     [
         {"patch_augmentation": "light"},
-        {"independent_targets": True, "patch_augmentation": None},
-        {"shared_context": False, "context_network": "row_gru", "score": "bilinear"},
+        pytest.param(
+            {"independent_targets": True, "patch_augmentation": None}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"shared_context": False, "context_network": "row_gru", "score": "bilinear"},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["augmented", "independent targets", "own contexts"],
 )

@@ -447,10 +447,11 @@ def test_a_step_compiled_by_xla_computes_the_same():
     "options",
     [
         {"candidates": "sampled", "num_negatives": 20},
-        pytest.param({"candidates": "other_images"}, marks=pytest.mark.slow),
+        {"candidates": "other_images"},
     ],
     ids=lambda options: options["candidates"],
 )
+@pytest.mark.slow
 def test_default_augmentation_and_shared_candidates_train_under_xla(options):
     model = build(compiled=False, seed=0, **options)
     model.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=True)

@@ -96,6 +96,7 @@ def test_dicts_and_pairs_are_taken_and_evaluation_draws_tasks_too():
     assert (labels[0] != labels[1]).any()
 
 
+@pytest.mark.slow
 def test_logits_are_float32_under_mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

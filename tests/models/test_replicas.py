@@ -145,6 +145,7 @@ def test_what_is_not_gathered_and_what_each_replica_draws():
     np.testing.assert_array_equal(drawn.sum(axis=1), 2)
 
 
+@pytest.mark.slow
 def test_twenty_steps_of_two_replicas_are_those_of_one():
     _assert_same(2, [{"chunk_size": 2}])
 

@@ -102,6 +102,7 @@ def test_it_exports_and_comes_back_with_its_terms(tmp_path):
     assert [t.get_config() for t in again.terms] == [t.get_config() for t in model.terms]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_counts_the_ramp_and_takes_the_batches_as_if_never_stopped(tmp_path):
     labels, index = np.abs(LABELS), np.flatnonzero(LABELS >= 0)
     recipe = Recipe(num_epochs=3, batch_size=6, unlabeled_ratio=2, schedule="constant", seed=1)

@@ -35,11 +35,8 @@ def some_images(count=8):
     return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), "uint8")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [pytest.param({"chunk_size": 3}, marks=pytest.mark.slow), {"features": "contexts"}],
-    ids=str,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [{"chunk_size": 3}, {"features": "contexts"}], ids=str)
 def test_it_trains_as_patch_by_patch(arguments):
     patches, shared = (build(encoding, **arguments) for encoding in ("patches", "shared"))
     assert [w.shape for w in patches.get_weights()] == [w.shape for w in shared.get_weights()]

@@ -100,6 +100,7 @@ def test_the_best_by_the_probe_becomes_a_file_of_settings(tmp_path):
     assert (tmp_path / "found" / "trials.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_a_failing_trial_is_told_with_its_error_and_the_others_go_on(tmp_path, capsys):
     hypermodel = Quick(SHAPE)
     hypermodel.broken = ("0", "1", "2", "3")  # more in a row than keras-tuner bears by itself
@@ -121,7 +122,8 @@ def test_a_search_of_failures_alone_raises_and_leaves_its_table(tmp_path):
     assert not (tmp_path / "found" / "best.yaml").exists()
 
 
-@pytest.mark.parametrize("oracle", ["random", pytest.param("bayesian", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("oracle", ["random", "bayesian"])
 def test_a_stopped_search_goes_on_and_a_finished_one_can_be_made_longer(tmp_path, oracle):
     hypermodel = Quick(SHAPE)
     hypermodel.fitted = []

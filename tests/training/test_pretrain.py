@@ -119,6 +119,7 @@ def test_unknown_optimizers_and_schedules_are_refused(setting, message, tmp_path
         _pretrain(tmp_path / "run", dataclasses.replace(RECIPE, **setting))
 
 
+@pytest.mark.slow
 def test_a_recipe_that_crops_trains_on_parts_and_measures_centres(tmp_path):
     seen = []
 

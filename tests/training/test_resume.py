@@ -83,7 +83,10 @@ def whole(train, tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize(
+    "every",
+    [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)],
+)
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(
     train, whole, tmp_path, every
 ):
@@ -131,6 +134,7 @@ def test_one_seed_gives_the_same_bits_twice(train, whole, tmp_path):
     ends_as(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_the_same_holds_of_a_cpc_model(tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (24, 12, 12, 1), "uint8")
     recipe = Recipe(
@@ -251,7 +255,7 @@ def test_weights_that_broke_after_a_finite_loss_are_not_saved(train, tmp_path):
     assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (0, 2)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", pytest.param("constant", marks=pytest.mark.slow)])
 def test_a_run_steps_back_to_the_last_epoch_with_half_the_rate(
     train, noisy_recipe, tmp_path, schedule, capsys
 ):
@@ -298,7 +302,9 @@ class ExplodeOnce(Explode):
         self.trained += 1
 
 
-@pytest.mark.parametrize("kill", [6, 7, 9])
+@pytest.mark.parametrize(
+    "kill", [7, pytest.param(6, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)]
+)
 def test_a_run_that_steps_back_and_is_killed_ends_as_one_that_steps_back(
     train, noisy_recipe, tmp_path, kill
 ):
@@ -311,8 +317,17 @@ def test_a_run_that_steps_back_and_is_killed_ends_as_one_that_steps_back(
     ends_as(run, tmp_path / "whole")
 
 
-@pytest.mark.parametrize("optimizer", ["lamb", "lars", "adamw"])
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("precision", "optimizer"),
+    [
+        ("mixed_float16", "adamw"),
+        ("mixed_bfloat16", "lars"),
+        pytest.param("mixed_float16", "lamb", marks=pytest.mark.slow),
+        pytest.param("mixed_float16", "lars", marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", "lamb", marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", "adamw", marks=pytest.mark.slow),
+    ],
+)
 def test_every_optimizer_and_precision_is_resumed(
     train, noisy_recipe, tmp_path, optimizer, precision
 ):
