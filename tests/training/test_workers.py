@@ -157,12 +157,12 @@ def test_workers_train_as_one_process_and_leave_the_files_of_one(count, alone, t
 
 @pytest.mark.slow
 def test_a_worker_dies_the_others_end_and_the_job_goes_on(alone, tmp_path):
-    begun = time.monotonic()
     left, died = train(2, tmp_path / "job", dies_before=8)
     died.communicate(timeout=240)
     assert died.returncode == -signal.SIGKILL
+    gone = time.monotonic()
     _, error = left.communicate(timeout=240)
-    assert left.returncode != 0 and time.monotonic() - begun < 200
+    assert left.returncode != 0 and time.monotonic() - gone < 120
     assert "ConnectionError: Worker 0 of 2 can reach the others no more" in error, error[-3000:]
     saved = {path.name for path in (tmp_path / "job" / "run" / "checkpoints").iterdir()}
     assert "epoch-0001-step-000002.keras" in saved
