@@ -291,7 +291,8 @@ def pretrain_and_export(
                 "seed": recipe.seed,
             },
         )
-    worker.wait()  # one that leaves early would end the others
+    with worker.telling_of_losses(pathlib.Path(run_directory) / "checkpoints"):
+        worker.wait()  # one that leaves early would end the others
     return artifact
 
 

@@ -67,8 +67,9 @@ def _num_workers(name):
     try:
         config = json.loads(text or "{}")
         cluster = config.get("cluster") or {}
-        num_workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
-        whole = not num_workers or {"type", "index"} <= config["task"].keys()
+        sizes = {kind: len(cluster.get(kind, ())) for kind in ("chief", "worker")}
+        num_workers = sum(sizes.values())
+        whole = not num_workers or 0 <= config["task"]["index"] < sizes[config["task"]["type"]]
     except (ValueError, AttributeError, KeyError, TypeError):
         num_workers, whole = 0, False
     if (text and not whole) or (name == "multi-worker" and not num_workers):

@@ -106,42 +106,43 @@ def pretrain(
 
     Raises:
         FileExistsError: the directory belongs to a run with other settings, or is no run.
-        ValueError: fewer images than a batch, a batch that replicas cannot share evenly, or other
-            images than the run began with.
+        ValueError: fewer images than a batch, a batch that replicas cannot share evenly, other
+            images than the run began with, or workers that have other images or checkpoints than
+            one another.
+        ConnectionError: another worker has ended, or hangs; the same call of all goes on.
         FloatingPointError: a loss that is not finite or explodes; checkpoints of before stay.
         OSError: a checkpoint could not be written, on a full disk for example; those before stay.
-        ConnectionError: another worker has ended; the same call of all goes on.
     """
     run_directory = pathlib.Path(run_directory)
     _check_batches(len(images), recipe, strategy)
     facts = {**_label_facts(labels, labeled_index), **(facts or {})}
-    worker = Worker.of(strategy)
-    if worker.is_first:
-        _claim(run_directory, {**dataclasses.asdict(recipe), **facts})
-    worker.wait()
-    if not worker.is_first:
-        # That of the first, by now; another one's settings are refused.
-        _claim(run_directory, {**dataclasses.asdict(recipe), **facts})
-    with _dtype_policy(recipe.precision), worker.own_directory(run_directory) as directory:
+    worker, settings = Worker.of(strategy), {**dataclasses.asdict(recipe), **facts}
+    with worker.telling_of_losses(run_directory / "checkpoints"):
+        if worker.is_first:
+            _claim(run_directory, settings)
+        worker.wait()
         if not worker.is_first:
-            _copy_run(run_directory, directory)
-        worker.wait()  # until all have read what the first will write
-        run = _Run(
-            build_model=build_model,
-            images=images,
-            directory=directory,
-            worker=worker,
-            recipe=recipe,
-            held_out_images=held_out_images,
-            tensorboard=tensorboard,
-            strategy=strategy,
-            callbacks=tuple(callbacks),
-            checkpoints=checkpoints or CheckpointSchedule(),
-            step_backs=step_backs,
-            labels=labels,
-            labeled_index=labeled_index,
-        )
-        return run.to_the_end()
+            # That of the first, by now; another one's settings are refused.
+            _claim(run_directory, settings)
+        with _dtype_policy(recipe.precision), worker.own_directory(run_directory) as own:
+            if not worker.is_first:
+                _copy_run(run_directory, own)
+            run = _Run(
+                build_model=build_model,
+                images=images,
+                directory=own,
+                worker=worker,
+                recipe=recipe,
+                held_out_images=held_out_images,
+                tensorboard=tensorboard,
+                strategy=strategy,
+                callbacks=tuple(callbacks),
+                checkpoints=checkpoints or CheckpointSchedule(),
+                step_backs=step_backs,
+                labels=labels,
+                labeled_index=labeled_index,
+            )
+            return run.to_the_end()
 
 
 @dataclasses.dataclass
@@ -180,6 +181,8 @@ class _Run:
         fresh = [(c, copy.deepcopy(c.state_dict())) for c in self.callbacks if has_state(c)]
         num_backs = 0
         while True:
+            # Also waits until all have read what the first one will write.
+            self._check_alike(found)
             model, state = self._model_of(found)
             backs_before = state["facts"]["step_backs"] if state else 0
             num_backs = max(num_backs, backs_before)
@@ -197,6 +200,19 @@ class _Run:
                 for callback, begun in fresh:
                     callback.load_state_dict(begun)
                 found = self._go_back(error, num_backs)
+
+    def _check_alike(self, found):
+        """Refuse workers of which each would train something else."""
+        epoch, step = (found.epoch, found.step) if found else (0, 0)
+        different = self.worker.differing(images=len(self.images), epochs=epoch, steps=step)
+        if different:
+            raise ValueError(
+                f"The workers differ in their numbers of {', '.join(different)}: worker "
+                f"{self.worker.index} of {self.worker.count} has {len(self.images)} images and "
+                f"goes on {f'after {found.place}' if found else 'from the beginning'}. Expected "
+                "the same images and the same checkpoints. Give all of them the same data, and "
+                "one run directory that all of them see."
+            )
 
     def _model_of(self, found):
         keras.utils.set_random_seed(self.recipe.seed)
@@ -265,10 +281,6 @@ class _Run:
                     shuffle=False,  # the dataset does it
                     verbose=0,
                 )
-            except Exception as error:
-                if self.worker.count > 1 and _is_of_a_lost_worker(error):
-                    raise ConnectionError(_lost(self.worker, self.checkpoint_directory)) from error
-                raise
             finally:
                 progress.close()
 
@@ -322,28 +334,14 @@ class _Run:
         return found
 
 
-def _is_of_a_lost_worker(error):
-    import tensorflow as tf
-
-    kinds = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
-    return isinstance(error, tuple(getattr(tf.errors, f"{kind}Error") for kind in kinds))
-
-
-def _lost(worker, checkpoints):
-    found = newest_checkpoint(checkpoints)
-    return (
-        f"Worker {worker.index} of {worker.count} can reach the others no more: one of them has "
-        "ended or hangs. Nothing that was saved is lost: start the same command on all workers, "
-        f"and they go on {f'after {found.place}' if found else 'from the beginning'}."
-    )
-
-
 def _copy_run(run_directory, own):
-    """Copy what a run goes on from."""
-    found = newest_checkpoint(run_directory / "checkpoints")
+    """Copy what a run goes on from, and what it may go back to."""
+    checkpoints = run_directory / "checkpoints"
+    found = {newest_checkpoint(checkpoints, whole_epochs=whole) for whole in (False, True)} - {None}
     if found:
         (own / "checkpoints").mkdir()
-        shutil.copy(found.path, own / "checkpoints")
+        for checkpoint in found:
+            shutil.copy(checkpoint.path, own / "checkpoints")
         if (run_directory / "metrics.csv").exists():  # not before the first epoch ends
             shutil.copy(run_directory / "metrics.csv", own)
 

@@ -3,12 +3,15 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 
 import numpy as np
+
+from cpc_keras.training.checkpoints import newest_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +62,45 @@ class Worker:
         totals = _adder(self.strategy)(tf.constant(list(flags.values()), "float32"))
         return dict(zip(flags, (np.asarray(totals) > 0).tolist(), strict=True))
 
+    def differing(self, **numbers: int) -> list[str]:
+        """Return the names whose number is not the same in all workers; all call this together."""
+        if self.count == 1:
+            return []
+        import tensorflow as tf
+
+        own = np.array(list(numbers.values()), "float64")
+        totals = np.asarray(_adder(self.strategy)(tf.constant(own)))
+        # One that differs from the mean may be another than the one that is wrong: all tell.
+        differs = totals != own * self.strategy.num_replicas_in_sync
+        told = self.agreed(**dict(zip(numbers, differs.tolist(), strict=True)))
+        return [name for name, any_differs in told.items() if any_differs]
+
     def wait(self) -> None:
         """Wait until all workers are here."""
         self.agreed(here=True)
+
+    @contextlib.contextmanager
+    def telling_of_losses(self, directory: str | os.PathLike) -> Iterator[None]:
+        """Turn TensorFlow's errors about a worker that is gone into one that says what to do.
+
+        Args:
+            directory: of the run's checkpoints.
+
+        Raises:
+            ConnectionError: another worker has ended, or hangs.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.count == 1 or not _is_of_a_lost_worker(error):
+                raise
+            found = newest_checkpoint(directory)
+            raise ConnectionError(
+                f"Worker {self.index} of {self.count} can reach the others no more: one of them "
+                "has ended or hangs; what it said last tells why. Nothing that was saved is lost: "
+                "start the same command on all workers, and they go on "
+                + (f"after {found.place}." if found else "from the beginning.")
+            ) from error
 
     @contextlib.contextmanager
     def own_directory(self, directory: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -95,6 +134,13 @@ class Worker:
             return part.rebatch(size, drop_remainder=True)
 
         return self.strategy.distribute_datasets_from_function(dataset)
+
+
+def _is_of_a_lost_worker(error):
+    import tensorflow as tf
+
+    kinds = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
+    return isinstance(error, tuple(getattr(tf.errors, f"{kind}Error") for kind in kinds))
 
 
 @functools.cache

@@ -151,19 +151,22 @@ def test_twenty_steps_of_two_replicas_are_those_of_one():
 
 
 @pytest.mark.slow
-def test_so_they_are_with_other_candidates_and_in_half_precision():
+def test_so_they_are_with_all_candidates_and_in_half_precision():
     others = [
         {},
+        {"candidates": "other_images"},
+        {"candidates": "same_position"},
         {"candidates": "sampled", "num_negatives": 30},
         {"candidates": "same_row", "log_terms": True},
         {"policy": "mixed_bfloat16"},
+        {"policy": "mixed_float16"},  # with a scaled loss
     ]
     _assert_same(2, others)
 
 
 @pytest.mark.slow
 def test_twenty_steps_of_four_replicas_are_those_of_one():
-    _assert_same(4, KINDS[::2])
+    _assert_same(4, [*KINDS, {"policy": "mixed_bfloat16"}])
 
 
 def _assert_same(number, tried):

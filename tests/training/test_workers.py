@@ -32,15 +32,20 @@ from cpc_keras.training import CheckpointSchedule, Recipe, Worker, pretrain, rea
 
 images = np.random.default_rng(0).integers(0, 256, (40, 18, 18, 1), "uint8")
 worker = Worker.of(strategy)
+images = images[: 40 - told["fewer"] * worker.index]
 
 
-class Die(keras.callbacks.Callback):
+class Fail(keras.callbacks.Callback):
     steps = 0
 
     def on_train_batch_begin(self, batch, logs=None):
         self.steps += 1
-        if self.steps == told["dies_before"] and worker.index == 1:
+        if self.steps == told["dies_before"] and worker.index == told["which"]:
             os.kill(os.getpid(), told["by"])
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.steps == told["explodes_at"]:
+            raise FloatingPointError("The loss explodes.")
 
 
 def build():
@@ -51,8 +56,8 @@ def build():
 recipe = Recipe(num_epochs=3, batch_size=8, learning_rate=0.2, optimizer="sgd",
                 optimizer_options={}, schedule="constant", crop_size=16, flip=True, seed=4)
 model = pretrain(build, images, run_directory=told["directory"], recipe=recipe,
-                 held_out_images=images[:16], strategy=strategy, callbacks=[Die()],
-                 checkpoints=CheckpointSchedule(steps=1))
+                 held_out_images=images[:16], strategy=strategy, callbacks=[Fail()],
+                 checkpoints=CheckpointSchedule(steps=1), step_backs=told["step_backs"])
 worker.wait()
 print(json.dumps({
     "metrics": read_metrics(told["directory"] + "/metrics.csv"),
@@ -94,8 +99,18 @@ def start(command, count, directory, **environment):
     return processes
 
 
-def train(count, directory, *, dies_before=-1, by=signal.SIGKILL):
-    told = {"directory": str(directory / "run"), "dies_before": dies_before, "by": int(by)}
+USUAL = {
+    "dies_before": -1,
+    "which": 1,
+    "by": signal.SIGKILL,
+    "explodes_at": -1,
+    "step_backs": 0,
+    "fewer": 0,
+}
+
+
+def train(count, directory, **unusual):
+    told = {"directory": str(directory / "run"), **USUAL, **unusual}
     directory.mkdir(exist_ok=True)
     return start([sys.executable, "-c", RUN, json.dumps(told)], count, directory)
 
@@ -142,12 +157,12 @@ def test_workers_train_as_one_process_and_leave_the_files_of_one(count, alone, t
 
 @pytest.mark.slow
 def test_a_worker_dies_the_others_end_and_the_job_goes_on(alone, tmp_path):
-    begun = time.monotonic()
     left, died = train(2, tmp_path / "job", dies_before=8)
     died.communicate(timeout=240)
     assert died.returncode == -signal.SIGKILL
+    gone = time.monotonic()
     _, error = left.communicate(timeout=240)
-    assert left.returncode != 0 and time.monotonic() - begun < 200
+    assert left.returncode != 0 and time.monotonic() - gone < 120
     assert "ConnectionError: Worker 0 of 2 can reach the others no more" in error, error[-3000:]
     saved = {path.name for path in (tmp_path / "job" / "run" / "checkpoints").iterdir()}
     assert "epoch-0001-step-000002.keras" in saved
@@ -160,6 +175,28 @@ def test_a_signal_to_one_worker_saves_and_ends_all_and_one_alone_may_go_on(alone
         _, error = process.communicate(timeout=240)
         assert process.returncode == -signal.SIGTERM, error[-3000:]
     assert_same(results(train(1, tmp_path / "job")), alone)
+
+
+@pytest.mark.slow
+def test_the_first_dies_and_all_can_go_back_further_than_to_the_last_checkpoint(tmp_path):
+    died, left = train(2, tmp_path / "job", dies_before=8, which=0, step_backs=1)
+    died.communicate(timeout=240)
+    _, error = left.communicate(timeout=240)
+    assert "ConnectionError: Worker 1 of 2 can reach the others no more" in error, error[-3000:]
+    assert "they go on after epoch 1 and 2 steps" in error
+    # From within the second epoch; at the first step of it, back to its beginning.
+    first, second = train(2, tmp_path / "job", explodes_at=1, step_backs=1)
+    (found,) = results([first])
+    assert [row["epoch"] for row in found["metrics"]] == [1, 2, 3]
+    assert results([second]) == [found]
+
+
+@pytest.mark.slow
+def test_workers_with_other_images_than_one_another_are_refused(tmp_path):
+    for index, process in enumerate(train(2, tmp_path / "job", fewer=8)):
+        _, error = process.communicate(timeout=240)
+        told = f"differ in their numbers of images: worker {index} of 2 has {40 - 8 * index} images"
+        assert process.returncode != 0 and told in error, error[-3000:]
 
 
 @pytest.mark.slow
@@ -193,6 +230,25 @@ def test_one_process_is_the_first_and_agrees_with_itself(tmp_path):
     with worker.own_directory(tmp_path) as directory:
         assert directory == tmp_path
     assert worker.shared(lambda share: share) == (0, 1)
+    assert worker.differing(images=3) == []
+
+
+def test_a_worker_that_is_gone_is_told_from_other_errors(tmp_path):
+    from tensorflow import errors
+
+    gone = errors.UnavailableError(None, None, "recvmsg:Connection reset by peer")
+    with (
+        pytest.raises(ConnectionError, match=r"Worker 1 of 2 .* go on from the beginning\.$"),
+        Worker(1, 2).telling_of_losses(tmp_path),
+    ):
+        raise gone
+    # One process alone has lost nobody, and too little memory is no loss.
+    for worker, error in (
+        (Worker(), gone),
+        (Worker(1, 2), errors.ResourceExhaustedError(None, None, "")),
+    ):
+        with pytest.raises(type(error)), worker.telling_of_losses(tmp_path):
+            raise error
 
 
 @pytest.mark.parametrize(
@@ -222,7 +278,18 @@ def test_the_chief_is_the_first_where_one_is_named(task, index, is_first, tmp_pa
 
 @pytest.mark.parametrize(
     "config",
-    ["", "{}", "not json", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": {"ps": ["a"]}}'],
+    [
+        "",
+        "{}",
+        "not json",
+        '{"cluster": {"worker": ["a:1", "b:1"]}}',
+        '{"cluster": {"ps": ["a"]}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": "1"}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "evaluator": ["b:1"]}, '
+        '"task": {"type": "evaluator", "index": 0}}',
+    ],
 )
 def test_workers_need_to_be_told_of_each_other(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
