@@ -72,10 +72,11 @@ def check_name(name: str, known, kind: str, prefix: str = "") -> None:
 def _arguments(function):
     parameters = dict(inspect.signature(function).parameters)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        is_class = inspect.isclass(function)
-        # A method passes them on to the model that it says it returns.
-        parent = keras.optimizers.Optimizer if is_class else function.__annotations__["return"]
-        parameters |= inspect.signature(parent).parameters
+        if not inspect.isclass(function):
+            # A method passes them on to the model that it says it returns.
+            parameters |= inspect.signature(function.__annotations__["return"]).parameters
+        elif issubclass(function, keras.optimizers.Optimizer):
+            parameters |= inspect.signature(keras.optimizers.Optimizer).parameters
     given = {"image_shape", "image_augmentation", "seed", "learning_rate", "args", "kwargs"}
     return {
         name
