@@ -5,8 +5,6 @@ import difflib
 import inspect
 import re
 
-import keras
-
 from cpc_keras.methods import METHODS
 from cpc_keras.training import OPTIMIZERS, Recipe
 
@@ -71,12 +69,9 @@ def check_name(name: str, known, kind: str, prefix: str = "") -> None:
 
 def _arguments(function):
     parameters = dict(inspect.signature(function).parameters)
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        if not inspect.isclass(function):
-            # A method passes them on to the model that it says it returns.
-            parameters |= inspect.signature(function.__annotations__["return"]).parameters
-        elif issubclass(function, keras.optimizers.Optimizer):
-            parameters |= inspect.signature(keras.optimizers.Optimizer).parameters
+    if not inspect.isclass(function):
+        # A method passes the rest on to the model that it says it returns.
+        parameters |= inspect.signature(function.__annotations__["return"]).parameters
     given = {"image_shape", "image_augmentation", "seed", "learning_rate", "args", "kwargs"}
     return {
         name

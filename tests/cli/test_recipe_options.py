@@ -103,7 +103,6 @@ def test_a_file_that_cannot_be_meant_is_refused(settings, message, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("model.clipnorm", 3, "no setting model.clipnorm"),  # an optimizer's
         ("model.contxt_blocks", 3, "model.contxt_blocks. Did you mean model.context_blocks?"),
         ("optimizer_options.use_emma", True, "Did you mean optimizer_options.use_ema?"),
         ("learning_rat", 1.0, "Did you mean learning_rate?"),
