@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from cpc_keras.encoders.fast_convolution import fast_convolution
+from cpc_keras.encoders.fast_normalization import fast_normalization
 
 # Keras's default epsilon of 1e-3 is a visible share of the variance of a dark patch.
 EPSILON = 1e-5
@@ -16,7 +17,9 @@ NORMALIZATIONS = {
     "none": None,
     # One group spans all channels and positions of a patch: layer normalisation as most ports of
     # CPC v2 read it, and close to free on CPUs.
-    "group": lambda name: layers.GroupNormalization(groups=1, epsilon=EPSILON, name=name),
+    "group": lambda name: fast_normalization(
+        layers.GroupNormalization(groups=1, epsilon=EPSILON, name=name)
+    ),
     "layer": lambda name: layers.LayerNormalization(epsilon=EPSILON, name=name),
 }
 
