@@ -22,7 +22,8 @@ CHOICES = {
 }
 HELP = {
     "method": "What builds the model.",
-    "num_epochs": "Passes over the images.",
+    "num_epochs": "Passes over the images, or parts of --steps-per-epoch.",
+    "steps_per_epoch": "Steps of an epoch, if not those of a pass over the images.",
     "batch_size": "Images a step.",
     "optimizer": "By its name.",
     "learning_rate": "The peak.",

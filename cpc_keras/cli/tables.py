@@ -32,6 +32,8 @@ RANDOM = "random"
 # Shares of the labels that the tables are of.
 LOW_DATA = (0.01, 0.1)
 PROBES = tuple({"max_copies": 0, "regularization": r} for r in (1.0, 30.0, 300.0))
+# Of a run whose budget is not in epochs.
+EPOCHS = 10
 # Steps that are timed for a budget in minutes, and those before, in which graphs are built.
 TIMED_STEPS, WARM_STEPS = 20, 5
 
@@ -99,7 +101,7 @@ class Plan:
         rows: names of rows.
         seeds: one run of each row for each.
         unit: "epochs", "steps" or "minutes", of the budget of a run; steps and minutes are rounded
-            to whole epochs.
+            to tens of steps.
         budget: how many.
         encoder: name of the encoder.
         batch_size: images a step.
@@ -341,7 +343,8 @@ class _Comparison:
 
     def _run(self, row, recipe, labeled_index=None):
         """A trained model: pre-trained into a directory of its own, in which it resumes."""
-        scale = self._scale(recipe.num_epochs * self.steps_per_epoch)
+        num_steps = recipe.steps_per_epoch or self.steps_per_epoch
+        scale = self._scale(recipe.num_epochs * num_steps)
         facts = {**self.common, "row": row}
         told = {**dataclasses.asdict(recipe), **facts}
         labels = None
@@ -364,17 +367,18 @@ class _Comparison:
     def _recipe(self, row, seed, rate):
         return Recipe(
             method=table_rows()[row],
-            num_epochs=self._num_epochs(row),
+            **self._length(row),
             batch_size=self.plan.batch_size,
             learning_rate=rate,
             unlabeled_ratio=0 if row == "supervised" else self.plan.ratio,
             seed=seed,
         )
 
-    def _num_epochs(self, row):
+    def _length(self, row):
+        """A run's epochs: passes over the images, or ten parts of a budget in steps."""
         unit, budget = self.plan.unit, self.plan.budget
         if unit == "epochs":
-            return int(budget)
+            return {"num_epochs": int(budget)}
         if unit == "minutes":
             # Measured once, and the same for all seeds and processes.
             settings = {**self.common, "row": row, "ratio": self.plan.ratio, "timing": True}
@@ -382,7 +386,7 @@ class _Comparison:
                 if _key(settings) not in self.found():
                     self._keep(settings, {"seconds_a_step": self._seconds_a_step(row)})
             budget = 60 * budget / self.found()[_key(settings)]["seconds_a_step"]
-        return max(1, round(budget / self.steps_per_epoch))
+        return {"num_epochs": EPOCHS, "steps_per_epoch": max(1, round(budget / EPOCHS))}
 
     def _seconds_a_step(self, row):
         model = build_row(row, self._scale(), num_classes=self.num_classes)

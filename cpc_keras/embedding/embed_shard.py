@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from typing import NamedTuple
 
 import keras
@@ -60,36 +62,42 @@ def embed_shard(
     # The encoder may take any size; the source has resized.
     shape = (*source.image_size, source.channels)
 
-    def items():
-        for index, (name, raw) in enumerate(source.items(shard)):
-            names.append(name)
-            yield index, raw
+    def batches():
+        items = source.items(shard)
+        while batch := list(itertools.islice(items, batch_size)):
+            first = len(names)
+            names.extend(name for name, _ in batch)
+            yield first, [raw for _, raw in batch]
 
-    def decode(index, raw):
-        image = source.decode(raw)
-        if isinstance(image, Unreadable):
-            reasons[int(index)] = image.reason
-            return np.zeros(shape, np.uint8), np.False_
-        return image, np.True_
+    def decode(first, raws):
+        # What cannot be read is black, so that all batches have one size, and left out below.
+        decoded = np.zeros((len(raws), *shape), np.uint8)
+        for row, raw in enumerate(raws):
+            image = source.decode(raw)
+            if isinstance(image, Unreadable):
+                reasons[int(first) + row] = image.reason
+            else:
+                decoded[row] = image
+        return decoded
 
-    def prepare(index, raw):
-        image, readable = tf.numpy_function(decode, [index, raw], [tf.uint8, tf.bool])
-        return tf.ensure_shape(image, shape), tf.ensure_shape(readable, ())
+    def prepare(first, raws):
+        decoded = tf.numpy_function(decode, [first, raws], tf.uint8)
+        return tf.ensure_shape(decoded, (None, *shape))
 
-    signature = (tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.string))
-    dataset = tf.data.Dataset.from_generator(items, output_signature=signature)
-    dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.filter(lambda image, readable: readable)
-    dataset = dataset.map(lambda image, readable: image).batch(batch_size).prefetch(2)
-    batches = [
+    signature = (tf.TensorSpec((), tf.int64), tf.TensorSpec((None,), tf.string))
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    # By batches: a call of Python from `tf.data` costs as much as decoding a small image.
+    dataset = dataset.map(prepare, num_parallel_calls=os.cpu_count(), deterministic=True)
+    # As in `image_batches`: the thread that tunes would outlive each shard, asleep.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    encoded = [
         keras.ops.convert_to_numpy(encoder.predict_on_batch(batch)).astype("float32")
-        for batch in dataset
+        for batch in dataset.prefetch(2).with_options(options)
     ]
+    features = np.concatenate([batch.reshape(len(batch), -1) for batch in encoded])
+    features = np.delete(features, sorted(reasons), axis=0)
     kept = [name for index, name in enumerate(names) if index not in reasons]
-    if batches:
-        features = np.concatenate([batch.reshape(len(batch), -1) for batch in batches])
-    else:
-        features = np.zeros((0, int(np.prod(encoder.output_shape[1:]))), np.float32)
     if not np.isfinite(features).all():
         broken = kept[int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])]
         raise ValueError(

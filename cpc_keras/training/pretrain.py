@@ -166,6 +166,10 @@ class _Run:
 
     @property
     def num_steps(self):
+        return self.recipe.steps_per_epoch or self.steps_of_a_pass
+
+    @property
+    def steps_of_a_pass(self):
         return len(self.images) // self.recipe.batch_size
 
     @property
@@ -286,11 +290,13 @@ class _Run:
 
     def _batches(self, first_epoch, first_step):
         recipe = self.recipe
+        # Data count passes, whatever an epoch of the run is.
+        passes, steps = divmod(first_epoch * self.num_steps + first_step, self.steps_of_a_pass)
         options = {
             "batch_size": recipe.batch_size,
             "seed": recipe.seed,
-            "first_epoch": first_epoch,
-            "first_step": first_step,
+            "first_epoch": passes,
+            "first_step": steps,
             "crop_size": recipe.crop_size,
             "flip": recipe.flip,
         }
@@ -375,6 +381,11 @@ def _label_facts(labels, labeled_index):
 
 
 def _check_batches(num_images, recipe, strategy):
+    if recipe.steps_per_epoch is not None and recipe.steps_per_epoch < 1:
+        raise ValueError(
+            f"The recipe's steps_per_epoch must be at least 1, or None for those of a pass over the "
+            f"images. Received: {recipe.steps_per_epoch}."
+        )
     if num_images < recipe.batch_size:
         raise ValueError(
             f"{num_images} images do not fill one batch of {recipe.batch_size}. Use more images "

@@ -12,7 +12,9 @@ class Recipe:
     Attributes:
         method: name of a method of `methods.METHODS`, which builds the model.
         model: arguments of the method other than the shape of images.
-        num_epochs: passes over the images.
+        num_epochs: passes over the images, or parts of `steps_per_epoch`.
+        steps_per_epoch: steps after which an epoch ends: its metrics, probes and random numbers; by
+            default those of a pass over the images. The order of images goes on across it.
         batch_size: images a step.
         optimizer: "adamw", "adam", "lamb", "lars" (`training.LARS`) or "sgd".
         optimizer_options: further arguments of that optimizer, for example
@@ -42,6 +44,7 @@ class Recipe:
     method: str = "cpc"
     model: dict = dataclasses.field(default_factory=dict)
     num_epochs: int = 20
+    steps_per_epoch: int | None = None
     batch_size: int = 64
     optimizer: str = "adamw"
     optimizer_options: dict = dataclasses.field(default_factory=lambda: {"weight_decay": 1e-4})

@@ -192,14 +192,15 @@ def test_the_learning_rate_is_chosen_by_held_out_labels_of_half_runs(splits, tmp
     assert comparison._rate(module._Unit("supervised", 1, 1.0)) == rate  # of seed 0, kept
 
 
-def test_minutes_become_epochs_once_and_for_all(splits, tmp_path, monkeypatch):
+def test_minutes_become_steps_once_and_for_all(splits, tmp_path, monkeypatch):
     monkeypatch.setattr(module._Comparison, "_seconds_a_step", lambda self, row: 0.5)
     timed = plan(epochs=None, minutes=1.0)
     comparison = module._Comparison(splits, tmp_path, timed)
-    assert comparison._num_epochs("cpc") == 20  # 120 steps, 6 an epoch
+    assert comparison._length("cpc") == {"num_epochs": 10, "steps_per_epoch": 12}
     monkeypatch.setattr(module._Comparison, "_seconds_a_step", lambda self, row: 99.0)
-    assert comparison._num_epochs("cpc") == 20
-    assert module._Comparison(splits, tmp_path, plan(epochs=None, steps=60))._num_epochs("x") == 10
+    assert comparison._length("cpc") == {"num_epochs": 10, "steps_per_epoch": 12}
+    by_steps = module._Comparison(splits, tmp_path, plan(epochs=None, steps=62))
+    assert by_steps._length("x") == {"num_epochs": 10, "steps_per_epoch": 6}
 
 
 @pytest.mark.parametrize(

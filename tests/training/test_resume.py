@@ -102,6 +102,24 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(
     assert [row["epoch"] for row in read_metrics(directory / "metrics.csv")] == [1, 2, 3]
 
 
+def test_epochs_that_are_parts_of_a_pass_end_the_same(train, noisy_recipe, tmp_path):
+    recipe = dataclasses.replace(noisy_recipe, num_epochs=4, steps_per_epoch=3)
+    train(tmp_path / "whole", recipe=recipe)
+    # Within the first pass over the images, and within the second and third.
+    for steps in (2, 4, 7, 11):
+        with pytest.raises(Killed):
+            train(tmp_path / "run", watch=KillAfter(steps), recipe=recipe)
+    train(tmp_path / "run", recipe=recipe)
+    ends_as(tmp_path / "run", tmp_path / "whole")
+    assert [row["epoch"] for row in read_metrics(tmp_path / "run" / "metrics.csv")] == [1, 2, 3, 4]
+
+
+def test_an_epoch_of_no_steps_is_refused(train, noisy_recipe, tmp_path):
+    recipe = dataclasses.replace(noisy_recipe, steps_per_epoch=0)
+    with pytest.raises(ValueError, match="steps_per_epoch must be at least 1.*Received: 0"):
+        train(tmp_path / "run", recipe=recipe)
+
+
 def test_what_is_restored_is_what_differs(train, whole, tmp_path, monkeypatch):
     # The comparison above can fail: without the state of an epoch's beginning, it does.
     from cpc_keras.training import callbacks
