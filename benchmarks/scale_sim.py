@@ -199,10 +199,10 @@ def measured() -> dict:
     seconds = step["seconds"]
     floor_rate = step["gflops"]["of a step, encoder and heads"] / seconds["floor"]
     score_gflop = 3 * 2 * counts["scores"] * counts["length"] / 1e9
-    loss = seconds["+ loss"] - seconds["+ cutting, augmentation"]
+    loss = seconds["+ loss"] - seconds["+ augmentation"]
     return {
         # A step without its loss, in forward and backward passes of encoder and context.
-        "step to encoder": round(step["in floors"]["+ cutting, augmentation"], 3),
+        "step to encoder": round(step["in floors"]["+ augmentation"], 3),
         # Operations a second of scores, in those of encoder and context.
         "scores to encoder": round(score_gflop / loss / floor_rate, 3),
     }

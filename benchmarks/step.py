@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import platform
+import tempfile
 import time
 
 import keras
@@ -35,8 +36,19 @@ LOSSES = {
 }
 # The most that a full step may take, in floors.
 LIMITS = {"512 anchors": 1.10, "all candidates": 1.35}
-# What is measured of the step with all candidates, each with all before it.
-STAGES = ("floor", "+ predictions and targets", "+ cutting, augmentation", "+ loss", "fit step")
+# What is measured of the step with all candidates, each with all before it. The optimizer comes
+# with the metrics; the step that has its input besides is what is called the `fit` step.
+STAGES = (
+    "floor",
+    "+ predictions and targets",
+    "+ cutting",
+    "+ augmentation",
+    "+ loss",
+    "+ optimizer",
+    "+ input",
+    "+ logging",
+)
+FIT_STEP = {"512 anchors": "fit step, 512 anchors", "all candidates": "+ input"}
 
 
 def main() -> None:
@@ -62,17 +74,18 @@ def measure(rounds: int) -> dict:
     model = models["all candidates"]
     steps = {"matrix product": _matrix_product(), "bare convolutions": _bare_convolutions(model)}
     steps |= _stages(model)
-    for name, other in models.items():
-        steps[f"fit step, {name}"] = _fit_step(other)
-    times = {name: [] for name in steps}
-    for step in steps.values():
-        step()  # traced
-        step()
-    for _ in range(rounds):
-        for name, step in steps.items():
-            started = time.perf_counter()
+    steps["+ optimizer"] = _train_step(model, same_batch=True)
+    steps |= {FIT_STEP[name]: _train_step(other) for name, other in models.items()}
+    steps = {name: _timed(step) for name, step in steps.items()}
+    times = {name: [] for name in (*steps, "+ logging")}
+    with tempfile.TemporaryDirectory() as directory:
+        steps["+ logging"] = _logged_step(model, pathlib.Path(directory))
+        for step in steps.values():
+            step()  # traced
             step()
-            times[name].append(time.perf_counter() - started)
+        for _ in range(rounds):
+            for name, step in steps.items():
+                times[name].append(step())
     seconds = {name: float(np.median(values)) for name, values in times.items()}
     floor = seconds["floor"]
     told = describe(model, batch_size=BATCH)
@@ -124,6 +137,17 @@ def machine() -> dict:
     }
 
 
+def _timed(step):
+    """The seconds that it takes."""
+
+    def seconds():
+        started = time.perf_counter()
+        step()
+        return time.perf_counter() - started
+
+    return seconds
+
+
 _SIDE = 2048
 _PRODUCT = 2 * _SIDE**3
 
@@ -170,12 +194,15 @@ def _stages(model):
     """The stages of a step that come before the whole, each with its gradients."""
     images = np.random.default_rng(0).integers(0, 256, (BATCH, *SHAPE)).astype("float32")
     images = tf.constant(images)
-    patches = model.network.get_layer("patch_grid")(images)
-    patches = tf.reshape(patches, (-1, *PATCH))
+
+    def cut():
+        return tf.reshape(model.network.get_layer("patch_grid")(images), (-1, *PATCH))
+
+    patches = cut()
     floor = [*model.patch_encoder.trainable_variables, *model.context_network.trainable_variables]
     every = model.network.trainable_variables
 
-    def codes():
+    def codes(patches):
         return tf.reshape(model.patch_encoder(patches, training=True), (BATCH, *model.grid, -1))
 
     def summed(outputs):
@@ -191,9 +218,10 @@ def _stages(model):
         return model.compute_loss(y_pred=of_network(), training=True)
 
     forward = {
-        "floor": (lambda: summed(_contexts(model, codes())), floor),
-        "+ predictions and targets": (lambda: heads(codes()), every),
-        "+ cutting, augmentation": (lambda: summed(of_network()), every),
+        "floor": (lambda: summed(_contexts(model, codes(patches))), floor),
+        "+ predictions and targets": (lambda: heads(codes(patches)), every),
+        "+ cutting": (lambda: heads(codes(cut())), every),
+        "+ augmentation": (lambda: summed(of_network()), every),
         "+ loss": (loss, every),
     }
 
@@ -209,15 +237,56 @@ def _stages(model):
     return {name: with_gradients(*value) for name, value in forward.items()}
 
 
-def _fit_step(model):
-    """What `fit` runs for a step, its input pipeline included."""
+def _batches():
     from cpc_keras.data import image_batches
 
     images = np.random.default_rng(0).integers(0, 256, (16 * BATCH, *SHAPE), "uint8")
-    batches = image_batches(images, batch_size=BATCH)
+    return image_batches(images, batch_size=BATCH)
+
+
+def _train_step(model, *, same_batch=False):
+    """What `fit` runs for a step, with its input pipeline or without."""
+    batches = _batches()
+    if same_batch:
+        batches = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
     batches = iter(model.distribute_strategy.experimental_distribute_dataset(batches))
     model.make_train_function()
     return lambda: float(model.train_function(batches)["loss"])
+
+
+def _logged_step(model, directory):
+    """A step within `fit`, with the callbacks of `training.pretrain`: from begin to begin."""
+    from cpc_keras.training.callbacks import (
+        Checkpoints,
+        EpochSeeds,
+        MetricsCSV,
+        TrainingProgress,
+    )
+    from cpc_keras.training.stop_at_nan import StopAtNaN
+
+    begins = []
+    clock = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: begins.append(time.perf_counter())
+    )
+    batches = _batches()
+
+    def seconds():
+        begins.clear()
+        checkpoints, steps = directory / "checkpoints", 4
+        progress = TrainingProgress(1, steps)
+        callbacks = [
+            StopAtNaN(checkpoints=checkpoints),
+            EpochSeeds(0),
+            MetricsCSV(directory / "metrics.csv"),
+            progress,
+            Checkpoints(checkpoints, 2, steps),
+        ]
+        options = {"steps_per_epoch": steps, "shuffle": False, "verbose": 0}
+        model.fit(batches, callbacks=[clock, *callbacks], **options)
+        progress.close()
+        return begins[2] - begins[1]  # the first step of `fit` waits for its input
+
+    return seconds
 
 
 def _draw(results, path):
@@ -227,16 +296,15 @@ def _draw(results, path):
     import matplotlib.pyplot as plt
 
     floors = results["in floors"]
-    bars = {stage: floors[stage] for stage in STAGES[:-1]}
-    bars |= {f"fit step, {name}": floors[f"fit step, {name}"] for name in LOSSES}
-    bars["bare convolutions"] = floors["bare convolutions"]
+    bars = {stage: floors[stage] for stage in STAGES}
+    bars |= {name: floors[name] for name in ("fit step, 512 anchors", "bare convolutions")}
     figure, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
     places = range(len(bars))[::-1]
     axis.barh(places, bars.values(), color=["C1", *["C0"] * (len(bars) - 2), "0.6"])
     for place, value in zip(places, bars.values(), strict=True):
         axis.text(value - 0.01, place, f"{value:.2f}", va="center", ha="right", color="white")
     for name, limit in LIMITS.items():
-        place = list(bars).index(f"fit step, {name}")
+        place = list(bars).index(FIT_STEP[name])
         axis.plot([limit] * 2, [places[place] - 0.4, places[place] + 0.4], color="C3")
     axis.set_yticks(places, bars)
     axis.set_xlabel("time, in floors (encoder and context alone); red: the aim")

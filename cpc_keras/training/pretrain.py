@@ -383,8 +383,8 @@ def _label_facts(labels, labeled_index):
 def _check_batches(num_images, recipe, strategy):
     if recipe.steps_per_epoch is not None and recipe.steps_per_epoch < 1:
         raise ValueError(
-            f"The recipe's steps_per_epoch must be at least 1, or None for those of a pass over the "
-            f"images. Received: {recipe.steps_per_epoch}."
+            "The recipe's steps_per_epoch must be at least 1, or None for those of a pass over "
+            f"the images. Received: {recipe.steps_per_epoch}."
         )
     if num_images < recipe.batch_size:
         raise ValueError(

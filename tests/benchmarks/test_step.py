@@ -30,7 +30,7 @@ def test_the_page_tells_what_the_files_hold():
     floors = json.loads(step.RESULTS.read_text())["in floors"]
     for text, name in (
         ("511 sampled negatives", "fit step, 512 anchors"),
-        ("67 million scores", "fit step, all candidates"),
+        ("67 million scores", "+ input"),
         ("both gradients", "bare convolutions"),
     ):
         (line,) = [line for line in PAGE.splitlines() if text in line and line.startswith("|")]

@@ -116,7 +116,7 @@ def test_epochs_that_are_parts_of_a_pass_end_the_same(train, noisy_recipe, tmp_p
 
 def test_an_epoch_of_no_steps_is_refused(train, noisy_recipe, tmp_path):
     recipe = dataclasses.replace(noisy_recipe, steps_per_epoch=0)
-    with pytest.raises(ValueError, match="steps_per_epoch must be at least 1.*Received: 0"):
+    with pytest.raises(ValueError, match=r"steps_per_epoch must be at least 1.*Received: 0"):
         train(tmp_path / "run", recipe=recipe)
 
 

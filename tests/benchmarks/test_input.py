@@ -1,0 +1,51 @@
+"""The benchmark of input: what waits is told, and the page tells what the file holds."""
+
+import json
+import time
+
+import numpy as np
+
+from benchmarks import input as input_benchmark
+from tests.benchmarks.test_step import PAGE
+
+
+def test_a_source_that_is_slow_is_told_as_waiting():
+    def slow():
+        while True:
+            time.sleep(0.02)
+            yield 1.0
+
+    def quick():
+        while True:
+            yield 1.0
+
+    def step(batch):
+        time.sleep(0.02)
+        return batch
+
+    waited, total = input_benchmark._block(step, slow())
+    assert 0.3 < waited / total < 0.7
+    waited, total = input_benchmark._block(step, quick())
+    assert waited / total < 0.1
+
+
+def test_sources_hold_the_same_kind_of_images(tmp_path):
+    found = input_benchmark.sources(tmp_path, None, num_images=8)
+    assert {name: images[np.arange(2)].shape for name, images in found.items()} == {
+        "array": (2, 32, 32, 3),
+        "folder, PNG of 32 pixels": (2, 32, 32, 3),
+        "folder, JPEG of 256 pixels": (2, 32, 32, 3),
+    }
+    np.testing.assert_array_equal(
+        found["folder, PNG of 32 pixels"][np.arange(2)], found["array"][:2]
+    )
+
+
+def test_the_page_tells_what_was_measured():
+    found = json.loads(input_benchmark.RESULTS.read_text())["sources"]
+    del found[input_benchmark.SAME]
+    assert len(found) == 4
+    for name, told in found.items():
+        waiting = told["share of the time waiting"]
+        assert waiting <= 0.03
+        assert f"| {name} | {waiting:.2%} | {told['time, to the same batch']:.2f} |" in PAGE
