@@ -55,7 +55,9 @@ def sources(directory: pathlib.Path, tfds: str | None, *, num_images: int = NUM_
     photos = make_photos(directory / "photos", num_images // 4)
     found = {"array": array}
     for name, folder in (("PNG of 32 pixels", small), (f"JPEG of {FILE_SIDE} pixels", photos)):
-        data = load_data(f"folder:{folder}", image_size=SHAPE[:2], in_memory=False)
+        data = load_data(
+            f"folder:{folder}", image_size=SHAPE[:2], channels=SHAPE[2], in_memory=False
+        )
         found[f"folder, {name}"] = data.train.images
     if tfds:
         found["TFDS"] = load_data(f"tfds:{tfds}").train.images

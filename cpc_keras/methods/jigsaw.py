@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from cpc_keras.methods.is_small import is_small
 from cpc_keras.models import PretextModel
 from cpc_keras.views import JigsawTiles
 
 # The paper: tiles of 64 pixels anywhere in the nine cells of 85 of a 255 pixel image.
 TILE_SIZE, CELL_SIZE = 64, 85
-SMALL = 64
 
 
 def jigsaw(
@@ -54,9 +54,9 @@ def jigsaw(
     cell = side // 3
     tile_size = cell * TILE_SIZE // CELL_SIZE if tile_size is None else tile_size
     if num_permutations is None:
-        num_permutations = 100 if side <= SMALL else 1000
+        num_permutations = 100 if is_small(image_shape) else 1000
     if hidden_dims is None:
-        hidden_dims = (512,) if side <= SMALL else (4096,)
+        hidden_dims = (512,) if is_small(image_shape) else (4096,)
     views = JigsawTiles(
         tile_size,
         spacing=cell,

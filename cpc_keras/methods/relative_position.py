@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from cpc_keras.methods.is_small import is_small
 from cpc_keras.models import PretextModel
 from cpc_keras.views import NeighborPair
 
 # The paper's tiles of 96 pixels, 48 apart, moved by up to 7 pixels to each side, span 398 pixels.
 TILE_SIZE, SPACING, JITTER = 96, 96 + 48, 2 * 7
 SPAN = 2 * SPACING + TILE_SIZE + JITTER
-SMALL = 64
 
 
 def relative_position(
@@ -58,7 +58,7 @@ def relative_position(
         return max(1, pixels * min(side, SPAN) // SPAN)
 
     if hidden_dims is None:
-        hidden_dims = (512,) if side <= SMALL else (4096, 4096)
+        hidden_dims = (512,) if is_small(image_shape) else (4096, 4096)
     views = NeighborPair(
         scaled(TILE_SIZE) if tile_size is None else tile_size,
         spacing=scaled(SPACING) if spacing is None else spacing,

@@ -5,11 +5,9 @@ from keras import layers
 
 from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.encoders import named_resnet, patch_encoder
+from cpc_keras.methods.is_small import is_small
 from cpc_keras.models import PairModel
 from cpc_keras.views import TwoViews
-
-# Sides up to here get the paper's settings for CIFAR-10, larger ones those for ImageNet.
-SMALL = 64
 
 
 def simclr(
@@ -52,7 +50,7 @@ def simclr(
         >>> simclr((32, 32, 3), encoder="tiny").encoder.output_shape
         (None, 64)
     """
-    small = min(image_shape[:2]) <= SMALL
+    small = is_small(image_shape)
     if image_augmentation is None:
         image_augmentation = "simclr_small" if small else "simclr"
     if isinstance(image_augmentation, str):
