@@ -84,9 +84,11 @@ def measure(rounds: int) -> dict:
         for step in steps.values():
             step()  # traced
             step()
+        order = np.random.default_rng(0)
         for _ in range(rounds):
-            for name, step in steps.items():
-                times[name].append(step())
+            # Not always behind the same one, which leaves its traces in memory and caches.
+            for name in order.permutation(list(steps)):
+                times[name].append(steps[name]())
     seconds = {name: float(np.median(values)) for name, values in times.items()}
     floors = {
         name: float(np.median(np.divide(values, times["floor"]))) for name, values in times.items()

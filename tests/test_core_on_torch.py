@@ -47,8 +47,10 @@ def check_close(name, found, expected):
 targets = tensor(6, 5, 5, 8)
 predictions = {(d, k): tensor(6, 5 - k, 5, 8) for d in DIRECTIONS for k in (1, 2)}
 inputs = [targets, *predictions.values()]
-for candidates in ("all", "other_images"):
-    info_nce = cpc_keras.InfoNCE(1.0, candidates=candidates)
+for candidates in ("all", "other_images", "sampled"):
+    # All are drawn, so that nothing is left to chance.
+    number = {"num_negatives": 1000} if candidates == "sampled" else {}
+    info_nce = cpc_keras.InfoNCE(1.0, candidates=candidates, **number)
     dense = {
         key: info_nce.contrast(rotate_grid(targets, key[0]), x) for key, x in predictions.items()
     }

@@ -54,9 +54,9 @@ class InfoNCE(keras.losses.Loss):
     | `"same_row"` | that grid row in all images | `B * W` |
     | `"sampled"` | the positive, and `num_negatives` targets of the batch | `num_negatives + 1` |
 
-    Sampled targets are drawn without replacement, anew each step, and shared by all predictions;
-    one that is a prediction's own positive is left out for it (N is then one less). N never
-    exceeds `B * H * W`.
+    Sampled targets are drawn without replacement, anew each step, and shared by all predictions of
+    a direction and offset; one that is a prediction's own positive is left out for it (N is then
+    one less). N never exceeds `B * H * W`.
 
     In a replica of a `tf.distribute` strategy the batch is that of all replicas: their targets are
     gathered, and N does not depend on how the batch is cut. Predictions are scored where they are.
@@ -247,8 +247,8 @@ class InfoNCE(keras.losses.Loss):
         """Score the predictions of all directions and offsets of a grid at once.
 
         What `contrast` gives of each, averaged. With the candidates "all" and "other_images", which
-        all terms share, the scores are streamed (`ops.streamed_info_nce`): their matrices, the
-        largest of CPC, are never there as a whole.
+        all terms share, and "sampled", of which each term draws its own, the scores are streamed
+        (`ops.streamed_info_nce`): their matrices, the largest of CPC, are never there as a whole.
 
         Args:
             targets: `[batch, H, W, dim]`, not rotated.
@@ -260,9 +260,16 @@ class InfoNCE(keras.losses.Loss):
             The mean over all terms of the mean loss of each, a scalar to differentiate, and a dict
             from `(direction, offset)` to the `Contrast` of its predictions, which is not.
         """
+        targets = self._gather(targets)
         if self.candidates in STREAMED:
             return self._stream(targets, predictions, with_gradient)
-        targets = self._gather(targets)
+        if self.candidates == "sampled":
+            losses, found = [], {}
+            for key, x in predictions.items():
+                loss, term = self._stream(targets, {key: x}, with_gradient)
+                losses.append(loss)
+                found |= term
+            return sum(losses) / len(losses), found
         turned = {
             direction: _Targets(
                 rotate_grid(targets.own, direction),
@@ -275,7 +282,6 @@ class InfoNCE(keras.losses.Loss):
         return sum(ops.mean(term.loss) for term in found.values()) / len(found), found
 
     def _stream(self, targets, predictions, with_gradient):
-        targets = self._gather(targets)
         batch, rows, columns = ops.shape(targets.own)[0], *targets.own.shape[1:3]
         # Which target is where as the grid turns; `group` targets of each image.
         group = rows * columns
@@ -294,14 +300,19 @@ class InfoNCE(keras.losses.Loss):
             vectors.append(x)
             positives.append(own)
             sizes.append(ops.shape(own)[0])
+        everything = _flat(self._prepared(targets.all))
+        sample = None
+        if self.candidates == "sampled":
+            sample = self._draw(self.num_negatives, ops.shape(everything)[0])
         loss, found = streamed_info_nce(
             ops.concatenate(vectors),
-            _flat(self._prepared(targets.all)),
+            everything,
             ops.concatenate(positives),
             # Every term weighs as much, however many predictions it has.
             ops.concatenate([ops.ones((n,)) / ops.cast(n * len(sizes), "float32") for n in sizes]),
             scale=self.scale,
             group_size=group if self.candidates == "other_images" else None,
+            sample=sample,
             with_gradient=with_gradient,
         )
         terms, start = {}, 0

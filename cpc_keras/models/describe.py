@@ -6,7 +6,7 @@ import math
 import keras
 
 from cpc_keras.encoders import count_activations, count_flops
-from cpc_keras.losses.info_nce import STREAMED
+from cpc_keras.losses.info_nce import GROUPED
 from cpc_keras.models.cpc_model import CPCModel
 from cpc_keras.models.instance_model import InstanceModel
 from cpc_keras.models.pair_model import PairModel
@@ -294,7 +294,7 @@ def _activation_numbers(model, parts, batch_size):
 
 def _score_numbers(model, scores):
     whole = SCORE_COPIES * sum(s.num_predictions * s.num_candidates for s in scores)
-    if not isinstance(model, CPCModel) or model.info_nce.candidates not in STREAMED:
+    if not isinstance(model, CPCModel) or model.info_nce.candidates in GROUPED:
         return whole
     # A block of them at a time, and the predictions' gradients.
     return min(whole, SCORE_COPIES * BLOCK_SCORES) + sum(s.num_predictions * s.dim for s in scores)

@@ -22,6 +22,7 @@ def streamed_info_nce(
     *,
     scale: float = 1.0,
     group_size: int | None = None,
+    sample=None,
     with_gradient: bool = True,
 ):
     """Weighted sum of the cross-entropies of telling each true candidate from all others.
@@ -43,6 +44,8 @@ def streamed_info_nce(
         scale: factor on the scores.
         group_size: score against the candidates of other groups and the positive alone; candidates
             `[i * group_size, (i + 1) * group_size)` are a group (an image's patches).
+        sample: integers `[k]`, none twice: score against these candidates and the positive alone.
+            Not with `group_size`.
         with_gradient: whether the sum will be differentiated; without, half of the work is saved.
 
     Returns:
@@ -59,13 +62,17 @@ def streamed_info_nce(
     """
     num_predictions, num_candidates = ops.shape(predictions)[0], ops.shape(candidates)[0]
     positives = ops.cast(positives, "int32")
+    if sample is not None:
+        sample = ops.cast(sample, "int32")
+    num_scored = num_candidates if sample is None else ops.shape(sample)[0]
     stream = functools.partial(
         _stream,
         positives=positives,
         weights=weights,
-        block_size=_block_size(num_candidates),
+        block_size=_block_size(num_scored),
         scale=scale,
         group_size=group_size,
+        sample=sample,
         with_gradient=with_gradient,
     )
     if with_gradient:
@@ -88,11 +95,17 @@ def streamed_info_nce(
         found, _ = stream(ops.stop_gradient(predictions), ops.stop_gradient(candidates))
     total = ops.sum(weights * found[0])
     found = ops.stop_gradient(found)
-    scored = num_candidates if group_size is None else num_candidates - group_size + 1
-    log_num_candidates = ops.log(ops.cast(scored, "float32"))
-    return total, Contrast(
-        found[0], found[1], ops.broadcast_to(log_num_candidates, (num_predictions,))
-    )
+    if group_size is not None:
+        num_scored = num_candidates - group_size + 1
+    num_scored = ops.broadcast_to(ops.cast(num_scored, "float32"), (num_predictions,))
+    if sample is not None:
+        # The positive, unless it was drawn: then it is one of the sample.
+        is_drawn = ops.segment_sum(
+            ops.ones_like(sample, "float32"), sample, num_segments=num_candidates
+        )
+        # Not `+=`: PyTorch would write many numbers into the place of one.
+        num_scored = num_scored + 1.0 - ops.take(is_drawn, positives)
+    return total, Contrast(found[0], found[1], ops.log(num_scored))
 
 
 def _block_size(num_candidates):
@@ -103,7 +116,16 @@ def _block_size(num_candidates):
 
 
 def _stream(
-    predictions, candidates, *, positives, weights, block_size, scale, group_size, with_gradient
+    predictions,
+    candidates,
+    *,
+    positives,
+    weights,
+    block_size,
+    scale,
+    group_size,
+    sample,
+    with_gradient,
 ):
     """Cross-entropies and hits, `[2, n]`, and the gradients of their weighted sum."""
     count, dim = ops.shape(predictions)[0], predictions.shape[-1]
@@ -112,7 +134,8 @@ def _stream(
     numbers = ops.arange(ops.shape(candidates)[0])
     num_candidates = candidates.shape[0] or ops.shape(candidates)[0]
     # Once, not for each block.
-    columns = scale * ops.transpose(candidates)
+    others = candidates if sample is None else ops.take(candidates, sample, axis=0)
+    columns = scale * ops.transpose(others)
     size = ops.norm(candidates, axis=-1)
 
     def blocks(x):
@@ -122,32 +145,46 @@ def _stream(
     def step(carry, block):
         p, own, weight = block
         scores = ops.matmul(p, columns)
-        positive = ops.take_along_axis(scores, own[:, None], axis=1)
+        true = ops.take(candidates, own, axis=0)
+        if sample is None:
+            positive = ops.take_along_axis(scores, own[:, None], axis=1)
+        else:
+            # A sum of its own, the only one: where it was drawn, the column is left out.
+            positive = scale * ops.sum(p * true, axis=1, keepdims=True)
+            scores = ops.where(ops.equal(sample[None], own[:, None]), MASKED, scores)
         if group_size is not None:
             same = ops.equal(numbers[None] // group_size, own[:, None] // group_size)
             excluded = ops.logical_and(same, ops.not_equal(numbers[None], own[:, None]))
             scores = ops.where(excluded, MASKED, scores)
         top = ops.max(scores, axis=1, keepdims=True)
+        if sample is not None:
+            top = ops.maximum(top, positive)
         exponentials = ops.exp(scores - top)
         total = ops.sum(exponentials, axis=1)
+        beside = 0.0  # the positive's exponential, where it is in no column
+        if sample is not None:
+            beside = ops.exp(positive - top)[:, 0]
+            total += beside
         # The positive is taken off first: of two large, nearly equal numbers little would be left.
         loss = ops.log(total) + (top - positive)[:, 0]
         # What comes as close as rounding allows ties, and a tie is wrong; see `InfoNCE`.
         rounding = 1e-6 * abs(scale) * ops.norm(p, axis=-1) * ops.take(size, own)
         bar = positive - rounding[:, None]
         at_least = ops.sum(ops.cast(scores >= bar, "float32"), axis=1)
+        if sample is not None:
+            at_least += ops.cast(positive >= bar, "float32")[:, 0]
         correct = ops.cast(ops.equal(at_least, 1.0), "float32")
         if not with_gradient:
             return carry, (loss, correct)
         # Rows are scaled in the narrow matrices, not in the wide one.
         share = (weight / total)[:, None]
-        pulled = share * ops.matmul(exponentials, candidates)
-        own_part = weight[:, None] * ops.take(candidates, own, axis=0)
+        pulled = share * ops.matmul(exponentials, others)
+        pull = (weight * (1.0 - beside / total))[:, None]
         pushed, drawn = carry
         pushed += ops.matmul(ops.transpose(scale * share * p), exponentials)
         # Predictions draw their own candidates; several may share one.
-        drawn += ops.segment_sum(scale * weight[:, None] * p, own, num_segments=num_candidates)
-        return [pushed, drawn], (loss, correct, scale * (pulled - own_part))
+        drawn += ops.segment_sum(scale * pull * p, own, num_segments=num_candidates)
+        return [pushed, drawn], (loss, correct, scale * (pulled - pull * true))
 
     carry, outputs = scan(
         step,
@@ -161,4 +198,7 @@ def _stream(
         return found, None
     by_prediction = ops.reshape(outputs[2], (-1, dim))[:count]
     pushed, drawn = carry
-    return found, (by_prediction, ops.transpose(pushed) - drawn)
+    pushed = ops.transpose(pushed)
+    if sample is not None:
+        pushed = ops.segment_sum(pushed, sample, num_segments=num_candidates)
+    return found, (by_prediction, pushed - drawn)

@@ -10,7 +10,7 @@ from cpc_keras.ops import streamed_info_nce
 tf = pytest.importorskip("tensorflow", reason="gradients are taken by TensorFlow here")
 
 
-def reference(predictions, candidates, positives, weights, scale, group_size):
+def reference(predictions, candidates, positives, weights, scale, group_size, sample=None):
     """Losses, hits, and the gradients of the weighted sum, one prediction after the other."""
     p, t = np.float64(predictions), np.float64(candidates)
     losses, hits, dp, dt = [], [], np.zeros_like(p), np.zeros_like(t)
@@ -19,6 +19,7 @@ def reference(predictions, candidates, positives, weights, scale, group_size):
             j
             for j in range(len(t))
             if j == own or group_size is None or j // group_size != own // group_size
+            if j == own or sample is None or j in sample
         ]
         scores = np.array([scale * p[i] @ t[j] for j in kept])
         top = scores.max()
@@ -78,6 +79,34 @@ def test_loss_hits_and_gradients_are_those_of_the_whole_matrix(
     np.testing.assert_array_equal(seen.correct, contrast.correct)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    num_predictions=st.integers(1, 40),
+    num_candidates=st.integers(2, 12),
+    num_drawn=st.integers(1, 12),
+    scale=st.sampled_from([0.1, 1.0, 20.0]),
+    seed=st.integers(0, 999),
+)
+def test_a_sample_is_scored_with_the_positive_beside_it_once(
+    num_predictions, num_candidates, num_drawn, scale, seed
+):
+    rng = np.random.default_rng(seed)
+    p = rng.normal(size=(num_predictions, 4)).astype("float32")
+    t = rng.normal(size=(num_candidates, 4)).astype("float32")
+    own = rng.integers(0, num_candidates, num_predictions)
+    sample = rng.permutation(num_candidates)[:num_drawn]
+    weights = rng.uniform(0.1, 1, num_predictions).astype("float32")
+    loss, contrast, gradients = streamed(p, t, own, weights, scale=scale, sample=sample)
+    losses, hits, *expected = reference(p, t, own, weights, scale, None, sample)
+    np.testing.assert_allclose(contrast.loss, losses, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(contrast.correct, hits)
+    np.testing.assert_allclose(loss, np.sum(weights * losses), rtol=1e-5, atol=1e-5)
+    scored = [len({*sample, i}) for i in own]
+    np.testing.assert_allclose(contrast.log_num_candidates, np.log(scored), rtol=1e-6, atol=1e-7)
+    for found, exact in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5 * max(1, scale))
+
+
 @pytest.mark.parametrize("num_predictions", [511, 512, 513, 1100])
 def test_blocks_that_are_not_full_change_nothing(num_predictions):
     rng = np.random.default_rng(0)
@@ -106,8 +135,10 @@ def test_equal_codes_tie_and_a_nan_is_no_hit():
     loss, contrast, _ = streamed(same, same, np.arange(6), weights)
     np.testing.assert_allclose(loss, np.log(6), rtol=1e-6)
     np.testing.assert_array_equal(contrast.correct, np.zeros(6))
-    _, contrast, _ = streamed(np.full((6, 3), np.nan, "float32"), same, np.arange(6), weights)
-    np.testing.assert_array_equal(contrast.correct, np.zeros(6))
+    broken = np.full((6, 3), np.nan, "float32")
+    for options in ({}, {"sample": np.array([4, 1])}):
+        _, contrast, _ = streamed(broken, same, np.arange(6), weights, **options)
+        np.testing.assert_array_equal(contrast.correct, np.zeros(6))
 
 
 def test_scores_that_overflow_an_exponential_are_exact():
