@@ -2,10 +2,11 @@
 
 Times: forward and backward pass of the encoder `valid_cnn` on whole images, patch by patch (patches
 are cut in it) and in one pass, with the same weights, by turns in one process; medians. Learning
-(`--learn`): the same `CPCModel` on 10,000 images of CIFAR-10 for the same time by the clock, patch
-by patch with patches augmented, and shared with images augmented, three seeds, a linear probe on
-10,000 images that it has not seen. Needs TFDS's cifar10 (`TFDS_DATA_DIR`). What is there is not
-measured again. Results: benchmarks/results/shared_encoding.json.
+(`--learn`): the same `CPCModel` on 10,000 images of CIFAR-10 for the same time, patch by patch with
+patches augmented, and shared with images augmented, three seeds, a linear probe on 10,000 images
+that it has not seen. The time is by the clock for the first seed, on a machine that does nothing
+else; the others make its steps. Needs TFDS's cifar10 (`TFDS_DATA_DIR`). What is there is not measured
+again. Results: benchmarks/results/shared_encoding.json.
 """
 
 import argparse
@@ -64,8 +65,11 @@ def main() -> None:
         for name, options in SIDES.items():
             key = f"{name}, seed {seed}"
             found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-            if key not in found.get("learning", {}):
-                add("learning", {key: learn(options, seed, arguments.seconds, *images)})
+            done = found.get("learning", {})
+            if key not in done:
+                first = done.get(f"{name}, seed {arguments.seeds[0]}", {})
+                budget = (arguments.seconds, first.get("steps"))
+                add("learning", {key: learn(options, seed, budget, *images)})
 
 
 def times(size: int, rounds: int, width: int = 64) -> dict:
@@ -113,11 +117,11 @@ def times(size: int, rounds: int, width: int = 64) -> dict:
 
 
 class _Clock(keras.callbacks.Callback):
-    """Ends training when its time is over; the learning rate falls with the time that is left."""
+    """Ends training when its time, or its steps, are over; the learning rate falls on the way."""
 
-    def __init__(self, seconds, rate):
+    def __init__(self, seconds, num_steps, rate):
         super().__init__()
-        self._seconds, self._rate, self._start = seconds, rate, None
+        self._seconds, self._num_steps, self._rate, self._start = seconds, num_steps, rate, None
         self.steps = 0
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -125,7 +129,8 @@ class _Clock(keras.callbacks.Callback):
         if self.steps == 1:
             self._start = time.perf_counter()
         done = 0.0 if self._start is None else time.perf_counter() - self._start
-        share = min(done / self._seconds, 1.0)
+        share = done / self._seconds if self._num_steps is None else self.steps / self._num_steps
+        share = min(share, 1.0)
         self.model.optimizer.learning_rate = self._rate * 0.5 * (1 + np.cos(np.pi * share))
         if share >= 1.0:
             self.model.stop_training = True
@@ -134,8 +139,8 @@ class _Clock(keras.callbacks.Callback):
         self.steps += 1
 
 
-def learn(options: dict, seed: int, seconds: float, fit, held_out) -> dict:
-    """Train for a time; steps done and accuracy of the probe."""
+def learn(options: dict, seed: int, budget: tuple, fit, held_out) -> dict:
+    """Train for so many seconds, or so many steps where they are known; steps done and accuracy."""
     keras.utils.set_random_seed(seed)
     augmentation = None
     if options["patch_augmentation"] is None:
@@ -152,7 +157,7 @@ def learn(options: dict, seed: int, seconds: float, fit, held_out) -> dict:
         **options,
     )
     model.compile(optimizer=keras.optimizers.AdamW(1e-3))
-    clock = _Clock(seconds, 1e-3)
+    clock = _Clock(*budget, 1e-3)
     model.fit(
         image_batches(fit.images, batch_size=BATCH_SIZE, seed=seed),
         steps_per_epoch=10**6,

@@ -111,3 +111,10 @@ def test_what_is_published_has_every_point_and_its_fits():
     assert {k: v["num_points"] for k, v in found["axes"].items()} == {
         axis: len(values) for axis, (_, values, _, _) in scaling.AXES.items()
     }
+    page = (scaling.ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    for fits in found["axes"].values():
+        time, memory = (
+            f"{fits[name]['exponent']:.2f} ± {fits[name]['error']:.2f}"
+            for name in ("time", "memory")
+        )
+        assert f"| {time} | {memory} | {fits['arithmetic']['exponent']:.2f} |" in page
