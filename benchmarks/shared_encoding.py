@@ -5,8 +5,8 @@ are cut in it) and in one pass, with the same weights, by turns in one process; 
 (`--learn`): the same `CPCModel` on 10,000 images of CIFAR-10 for the same time, patch by patch with
 patches augmented, and shared with images augmented, three seeds, a linear probe on 10,000 images
 that it has not seen. The time is by the clock for the first seed, on a machine that does nothing
-else; the others make its steps. Needs TFDS's cifar10 (`TFDS_DATA_DIR`). What is there is not measured
-again. Results: benchmarks/results/shared_encoding.json.
+else; the others make its steps. Needs TFDS's cifar10 (`TFDS_DATA_DIR`). What is there is not
+measured again. Results: benchmarks/results/shared_encoding.json.
 """
 
 import argparse
@@ -129,7 +129,9 @@ class _Clock(keras.callbacks.Callback):
         if self.steps == 1:
             self._start = time.perf_counter()
         done = 0.0 if self._start is None else time.perf_counter() - self._start
-        share = done / self._seconds if self._num_steps is None else self.steps / self._num_steps
+        share = done / self._seconds
+        if self._num_steps is not None:
+            share = self.steps / (self._num_steps - 1)  # 1 at the last one, which ends it
         share = min(share, 1.0)
         self.model.optimizer.learning_rate = self._rate * 0.5 * (1 + np.cos(np.pi * share))
         if share >= 1.0:
