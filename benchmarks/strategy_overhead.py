@@ -13,7 +13,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.step import HERE, _fit_step, build, machine
+from benchmarks.step import HERE, _train_step, build, machine
 
 RESULTS = HERE / "results" / "strategy_overhead.json"
 # The most that a step under the strategy may take, beside one without.
@@ -36,7 +36,10 @@ def measure(rounds: int, build_model=build) -> dict:
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
         mirrored = build_model()
-    steps = {"one device": _fit_step(build_model()), "strategy of one device": _fit_step(mirrored)}
+    steps = {
+        "one device": _train_step(build_model()),
+        "strategy of one device": _train_step(mirrored),
+    }
     for step in steps.values():
         step()  # traced
         step()

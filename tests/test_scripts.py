@@ -259,7 +259,7 @@ def test_the_test_script_passes_pytests_status_on_and_says_what_failed(installed
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert result.returncode == status, result.stdout + result.stderr
