@@ -3,9 +3,10 @@
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
-from benchmarks import step, streamed_loss
+from benchmarks import shared_encoding, step, streamed_loss
 from cpc_keras.encoders import count_flops
 
 PAGE = (pathlib.Path(step.HERE).parent / "docs" / "speed.md").read_text(encoding="utf-8")
@@ -39,3 +40,13 @@ def test_the_page_tells_what_the_files_hold():
     assert f"| time | 1 | {loss['time, streamed to dense']:.2f} |" in PAGE
     peaks = [f"{loss['peak_bytes'][form] / 2**20:.0f} MiB" for form in ("dense", "streamed")]
     assert f"| {' | '.join(peaks)} |" in PAGE
+
+
+def test_the_page_tells_which_encoding_learned_better():
+    found = json.loads(shared_encoding.RESULTS.read_text())["learning"]
+    for side in shared_encoding.SIDES:
+        runs = [run for name, run in found.items() if name.startswith(f"{side}, seed")]
+        accuracies = [100 * run["accuracy"] for run in runs]
+        spread = f" ± {np.std(accuracies, ddof=1):.1f}" if len(runs) > 1 else ""
+        row = f"| {side} | {runs[0]['steps']} | {len(runs)} | {np.mean(accuracies):.1f}{spread} |"
+        assert row in PAGE
