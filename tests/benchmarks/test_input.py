@@ -9,24 +9,21 @@ from benchmarks import input as input_benchmark
 from tests.benchmarks.test_step import PAGE
 
 
-def test_a_source_that_is_slow_is_told_as_waiting():
-    def slow():
-        while True:
-            time.sleep(0.02)
-            yield 1.0
+def test_what_a_source_takes_is_told_as_waiting_and_the_first_steps_do_not_count(monkeypatch):
+    now = [0.0]  # seconds of a clock that only batches and steps move
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
-    def quick():
+    def batches():
         while True:
-            yield 1.0
+            now[0] += 100.0 if now[0] < 100.0 else 1.0  # the buffers are empty at first
+            yield 0.0
 
     def step(batch):
-        time.sleep(0.02)
+        now[0] += 3.0
         return batch
 
-    waited, total = input_benchmark._block(step, slow())
-    assert 0.3 < waited / total < 0.7
-    waited, total = input_benchmark._block(step, quick())
-    assert waited / total < 0.1
+    counted = input_benchmark.STEPS - input_benchmark.SKIPPED
+    assert input_benchmark._block(step, batches()) == (counted * 1.0, counted * 4.0)
 
 
 def test_sources_hold_the_same_kind_of_images(tmp_path):
