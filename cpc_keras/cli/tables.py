@@ -25,10 +25,11 @@ from cpc_keras.evaluation import (
 )
 from cpc_keras.methods import METHODS, needs_labels
 from cpc_keras.methods.table_rows import Scale, build_row, table_rows
-from cpc_keras.training import Recipe
+from cpc_keras.training import Recipe, read_metrics
 from cpc_keras.training import pretrain as run_pretraining
 
-RANDOM = "random"
+# Untrained encoders, of images and of patches: name of the row to the row whose encoder it is.
+RANDOM = {"random": "supervised", "random_patches": "cpc"}
 # Shares of the labels that the tables are of.
 LOW_DATA = (0.01, 0.1)
 PROBES = tuple({"max_copies": 0, "regularization": r} for r in (1.0, 30.0, 300.0))
@@ -124,7 +125,7 @@ class Plan:
     @classmethod
     def of(cls, *, only=None, epochs=None, steps=None, minutes=None, **settings) -> "Plan":
         """Make a plan of the command's options."""
-        built = [RANDOM, *table_rows()]
+        built = [*RANDOM, *table_rows()]
         rows = tuple(only.split(",")) if only else tuple(built)
         if unknown := sorted(set(rows) - set(built)):
             raise click.UsageError(
@@ -223,14 +224,14 @@ class _Comparison:
         return units
 
     def _with_labels(self, row):
-        return row != RANDOM and needs_labels(METHODS[table_rows()[row]])
+        return row not in RANDOM and needs_labels(METHODS[table_rows()[row]])
 
     def _settings(self, unit):
         plan = self.plan
         rates = {"learning_rate": plan.learning_rate}
         if self._with_labels(unit.row):
             rates = {"learning_rates": list(plan.learning_rates), "ratio": plan.ratio}
-        if unit.row == RANDOM:
+        if unit.row in RANDOM:
             rates = {}
         return {**self.common, **dataclasses.asdict(unit), **rates}
 
@@ -262,22 +263,23 @@ class _Comparison:
                 return False
             started = time.monotonic()
             by_labels = self._with_labels(unit.row)
-            cells = self._classifier(unit) if by_labels else self._features(unit)
-            result = {"cells": cells, "seconds": round(time.monotonic() - started)}
-            self._keep(settings, result)
+            cells, training = self._classifier(unit) if by_labels else self._features(unit)
+            took = round(time.monotonic() - started)
+            self._keep(settings, {"cells": cells, "training": training, "seconds": took})
         for cell in cells:
             click.echo(f"  {cell['table']}, {cell['num_labels']} labels: {cell['top_1']:.1%}")
         return True
 
     def _features(self, unit):
         """Without labels: probes on the features, with all and with few labels."""
-        if unit.row == RANDOM:
+        training = {}
+        if unit.row in RANDOM:
             keras.utils.set_random_seed(unit.seed)
-            # The image encoder that most methods have.
-            encoder = build_row("supervised", self._scale(), num_classes=2).encoder
+            encoder = build_row(RANDOM[unit.row], self._scale(), num_classes=2).encoder
         else:
             recipe = self._recipe(unit.row, unit.seed, self.plan.learning_rate)
-            encoder = self._run(unit.row, recipe).encoder
+            model, training = self._run(unit.row, recipe)
+            encoder = model.encoder
         probe = ProbeRow(
             unit.row,
             lambda images: extract_features(encoder, images),
@@ -295,14 +297,14 @@ class _Comparison:
                 test_labels=self.test.labels,
             )
             cells.append(self._cell(unit, fraction, scores))
-        return cells
+        return cells, training
 
     def _classifier(self, unit):
         """With labels: the method's own classifier, at the rate that held-out labels chose."""
         rate = self._rate(unit)
         recipe = self._recipe(unit.row, unit.seed, rate)
         index = label_subset(self.train.labels, unit.fraction, seed=unit.seed)
-        model = self._run(unit.row, recipe, index)
+        model, training = self._run(unit.row, recipe, index)
         logits = model.classifier.predict(self.test.images, batch_size=250, verbose=0)
         scores = {
             "top_1": top_k_accuracy(logits, self.test.labels, 1),
@@ -310,7 +312,7 @@ class _Comparison:
             "num_labels": len(index),
             "setting": {"learning_rate": rate},
         }
-        return [self._cell(unit, unit.fraction, scores)]
+        return [self._cell(unit, unit.fraction, scores)], training
 
     def _rate(self, unit):
         """The learning rate that is best on a quarter of the labels, by half runs of seed 0."""
@@ -329,7 +331,7 @@ class _Comparison:
                 if _key(settings) not in self.found():
                     recipe = self._recipe(unit.row, 0, rate)
                     recipe = dataclasses.replace(recipe, num_epochs=-(-recipe.num_epochs // 2))
-                    model = self._run(unit.row, recipe, index[fit])
+                    model, _ = self._run(unit.row, recipe, index[fit])
                     images = self.train.images[index[held_out]]
                     logits = model.classifier.predict(images, batch_size=250, verbose=0)
                     accuracy = top_k_accuracy(logits, labels[held_out], 1)
@@ -342,7 +344,7 @@ class _Comparison:
         return {"row": unit.row, "table": table, "fraction": fraction, "seed": unit.seed, **scores}
 
     def _run(self, row, recipe, labeled_index=None):
-        """A trained model: pre-trained into a directory of its own, in which it resumes."""
+        """A trained model and the metrics of its last epoch; of a directory in which it resumes."""
         num_steps = recipe.steps_per_epoch or self.steps_per_epoch
         scale = self._scale(recipe.num_epochs * num_steps)
         facts = {**self.common, "row": row}
@@ -351,15 +353,17 @@ class _Comparison:
         if labeled_index is not None:
             labels = self.train.labels
             told["labels"] = hashlib.sha256(labeled_index.tobytes()).hexdigest()
-        return run_pretraining(
+        directory = self.out / "runs" / f"{row}-{_key(told)}"
+        model = run_pretraining(
             lambda: build_row(row, scale, num_classes=self.num_classes, seed=recipe.seed),
             self.train.images,
-            run_directory=self.out / "runs" / f"{row}-{_key(told)}",
+            run_directory=directory,
             recipe=recipe,
             facts=facts,
             labels=labels,
             labeled_index=labeled_index,
         )
+        return model, read_metrics(directory / "metrics.csv")[-1]
 
     def _scale(self, num_steps=100):
         return Scale(self.train.image_shape, self.plan.encoder, len(self.train), num_steps)
@@ -419,7 +423,7 @@ class _Comparison:
             if "cells" in entry and self.common.items() <= entry["settings"].items()
         ]
         cells = [cell for entry in entries for cell in entry["cells"]]
-        found = method_tables(cells, built=[RANDOM, *table_rows()])
+        found = method_tables(cells, built=[*RANDOM, *table_rows()])
         plan = self.plan
         protocol = PROTOCOL.format(
             data=plan.data,

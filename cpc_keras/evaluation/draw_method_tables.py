@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from cpc_keras.evaluation.method_tables import TABLES
+from cpc_keras.evaluation.method_tables import BASELINES, TABLES
 
 
 def draw_method_tables(
@@ -38,7 +38,7 @@ def draw_method_tables(
             for position, row in enumerate(rows):
                 cell = row["columns"][number]["top_1"]
                 if cell:
-                    baseline = row["row"] in ("supervised", "random")
+                    baseline = row["row"] in BASELINES
                     axis.errorbar(
                         cell["mean"],
                         position + 0.12 * number,

@@ -11,6 +11,8 @@ TABLES = {
     "linear": ("Linear separability", (1.0,)),
     "low_data": ("Few labels", (0.01, 0.1)),
 }
+# Rows that stand in every table.
+BASELINES = ("supervised", "random", "random_patches")
 # The published column of a share of the labels.
 PUBLISHED_COLUMNS = {
     1.0: ("top_1", "top_5"),
@@ -60,7 +62,7 @@ def method_tables(
             ]
             measured = any(column["top_1"] for column in columns)
             printed = any(c["published_top_1"] or c["published_top_5"] for c in columns)
-            if measured or printed or name == "random":
+            if measured or printed or name in BASELINES:
                 state = "not measured" if name in built else "not built"
                 rows.append(
                     {

@@ -34,7 +34,9 @@ PUBLISHED_RESULTS = {
         "82.08 / 80.43",
         "AlexNet (linear); CPC v2's baseline / S4L's (labels)",
     ),
-    "random": Published("Random encoder, linear probe"),
+    # Measured only: what the encoders of images, and CPC's of patches, are worth untrained.
+    "random": Published("Random encoder"),
+    "random_patches": Published("Random encoder of patches"),
     "motion_segmentation": Published("Motion segmentation (Pathak 2017)", "27.6", "48.3"),
     "video": Published("Video (Wang & Gupta 2015)", "29.8"),
     "exemplar": Published("Exemplar (Dosovitskiy 2014)", "31.5", "53.1", "44.90", "81.01"),

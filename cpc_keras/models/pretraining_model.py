@@ -32,6 +32,7 @@ class PretrainingModel(keras.Model):
                 that leaves one candidate.
         """
         self._check_data(x, batch_size)
+        self._build_optimizer()
         return super().fit(x, y, batch_size=batch_size, **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
@@ -58,14 +59,18 @@ class PretrainingModel(keras.Model):
         is_of_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         return is_of_workers and strategy.extended._in_multi_worker_mode()
 
+    def _build_optimizer(self):
+        # TensorFlow traces a step that makes variables twice; tracing is most of the first step.
+        if keras.backend.backend() != "tensorflow" or not self.compiled or self.optimizer.built:
+            return
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Under a strategy, Keras builds model, metrics and optimizer by a batch; of several workers
-        # it cannot join dicts. The model and its metrics are built, and so the optimizer remains.
+        # it cannot join dicts. The model and its metrics are built, and by `fit` the optimizer.
         if not self._is_joined:
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
-        elif not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
 
     def summary(self, **kwargs):
         """Print the layers of the pre-training network; arguments as in `keras.Model.summary`."""

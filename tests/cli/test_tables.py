@@ -124,10 +124,13 @@ def plan(**options):
 
 def test_it_measures_resumes_and_keeps_what_is_there(splits, tmp_path, monkeypatch):
     rates = {"learning_rates": (3e-3,)}
-    first = plan(only="random,cpc_pair", **rates)
+    first = plan(only="random,random_patches,cpc_pair", **rates)
     compare_methods(splits, tmp_path, first)
     told = json.loads((tmp_path / "results.json").read_text())
-    assert len(told) == 2
+    assert len(told) == 3
+    trained = {e["settings"]["row"]: e["training"] for e in told.values()}
+    assert trained["random"] == trained["random_patches"] == {}
+    assert trained["cpc_pair"]["epoch"] == 2 and trained["cpc_pair"]["loss"] > 0
 
     # Nothing is trained again, and another row joins the same tables.
     runs = []
@@ -141,13 +144,29 @@ def test_it_measures_resumes_and_keeps_what_is_there(splits, tmp_path, monkeypat
     found = compare_methods(splits, tmp_path, plan(only="random,cpc_pair,vat", **rates))
     assert len(runs) == 2  # vat with 1 and with 10 % of the labels
     measured = {row["row"] for row in found["low_data"] if row["state"] == "measured"}
-    assert measured == {"random", "cpc_pair", "vat"}
+    assert measured == {"random", "random_patches", "cpc_pair", "vat"}
     linear = {row["row"]: row for row in found["linear"]}
     assert linear["random"]["columns"][0]["num_labels"] == 96
     # Pictures in noise: a linear probe finds them in any features.
-    assert linear["random"]["columns"][0]["top_1"]["mean"] > 50
+    untrained = [linear[row]["columns"][0]["top_1"]["mean"] for row in ("random", "random_patches")]
+    assert min(untrained) > 50
     assert "*not measured*" in (tmp_path / "tables.md").read_text()
     assert (tmp_path / "linear.png").exists() and (tmp_path / "tables.json").exists()
+
+
+@pytest.mark.parametrize(("row", "side"), [("random", 16), ("random_patches", 4)])
+def test_untrained_encoders_are_of_images_and_of_patches(row, side, splits, tmp_path, monkeypatch):
+    models = []
+    build = module.build_row
+    monkeypatch.setattr(
+        module,
+        "build_row",
+        lambda *args, **options: models.append(build(*args, **options)) or models[0],
+    )
+    module._Comparison(splits, tmp_path, plan(only=row)).measure(module._Unit(row, 0))
+    (model,) = models
+    seen = model.image_shape if row == "random" else 2 * (model.get_config()["patch_size"],)
+    assert tuple(seen[:2]) == (side, side)
 
 
 def test_a_unit_that_another_process_has_is_left_to_it(splits, tmp_path):

@@ -434,6 +434,17 @@ def test_summary_shows_the_network(capsys):
     assert "patch_grid" in capsys.readouterr().out
 
 
+def test_the_training_step_is_traced_once():
+    # Variables that it makes itself, an optimizer's above all, would have it traced twice.
+    model = build(patch_encoder="mlp", compiled=False)
+    model.compile(optimizer=keras.optimizers.AdamW(1e-3))
+    steps = []
+    step = model.train_step
+    model.train_step = lambda *args: steps.append(args) or step(*args)
+    model.fit(some_images(8), batch_size=4, epochs=2, verbose=0)
+    assert len(steps) == 1
+
+
 def test_a_step_compiled_by_xla_computes_the_same():
     images = some_images()
     model = build(directions=("down", "left"), patch_encoder="mlp", candidates="same_position")

@@ -79,9 +79,9 @@ def test_its_encoder_is_made_of_stock_layers(tmp_path):
     config = keras.saving.serialize_keras_object(model.encoder)
     assert "cpc_keras" not in json.dumps(config)
     loaded = keras.saving.load_model(tmp_path / "encoder.keras")
-    np.testing.assert_allclose(
-        loaded.predict(some_images(2), verbose=0), model.encoder.predict(some_images(2), verbose=0)
-    )
+    # Stock convolutions add in another order than ours.
+    expected, found = (m.predict(some_images(2), verbose=0) for m in (model.encoder, loaded))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_describe_counts_what_is_saved():
