@@ -4,6 +4,7 @@ Two squares of scikit-learn's photographs, each beside two draws of every view o
 """
 
 import argparse
+import math
 import pathlib
 
 import keras
@@ -116,18 +117,20 @@ def _draw(path):
             _show(row[first], image, "image")
             for axis, drawn in zip(row[first + 1 :], draws, strict=False):
                 pictures, words = drawn[k]
-                _show(axis, _side_by_side(pictures), ", ".join(words))
+                _show(axis, side_by_side(pictures), ", ".join(words))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     with PIL.Image.open(path) as drawn:
         drawn.convert("RGB").quantize(256, dither=PIL.Image.Dither.NONE).save(path, optimize=True)
 
 
-def _side_by_side(pictures, border=4):
+def side_by_side(pictures, border=4):
     """Pictures on white: two in a row, four or nine in a square."""
-    columns = {2: 2, 4: 2, 9: 3}[len(pictures)]
-    rows = len(pictures) // columns
-    padded = np.pad(pictures, [(0, 0), (0, border), (0, border), (0, 0)], constant_values=255.0)
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    missing = rows * columns - len(pictures)
+    around = [(0, missing), (0, border), (0, border), (0, 0)]
+    padded = np.pad(pictures, around, constant_values=255.0)
     height, width = padded.shape[1:3]
     grid = padded.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
     return grid.reshape(rows * height, columns * width, 3)

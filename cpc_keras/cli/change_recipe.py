@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import inspect
 import re
+import typing
 
 from cpc_keras.methods import METHODS
 from cpc_keras.training import OPTIMIZERS, Recipe
@@ -71,7 +72,13 @@ def _arguments(function):
     parameters = dict(inspect.signature(function).parameters)
     if not inspect.isclass(function):
         # A method passes the rest on to the model that it says it returns.
-        parameters |= inspect.signature(function.__annotations__["return"]).parameters
+        model = typing.get_type_hints(function).get("return")
+        if not inspect.isclass(model):
+            raise TypeError(
+                f"{function.__name__} does not say which model it returns. Expected an annotation, "
+                f"as `-> CPCModel`. Received: {model!r}."
+            )
+        parameters |= inspect.signature(model).parameters
     given = {"image_shape", "image_augmentation", "seed", "learning_rate", "args", "kwargs"}
     return {
         name

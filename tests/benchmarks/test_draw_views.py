@@ -25,8 +25,19 @@ def test_every_view_is_drawn_and_told_of():
         if isinstance(getattr(cpc_keras.views, name), type)
         and issubclass(getattr(cpc_keras.views, name), keras.layers.Layer)
     }
-    assert set(draw_views.layers()) == views
-    assert all(f"| `{name}` |" in PAGE for name in views)
+    assert set(draw_views.layers()) == views, "benchmarks/draw_views.py draws every view"
+    assert all(f"| `{name}` |" in PAGE for name in views), "docs/views.md tells of every view"
+
+
+@pytest.mark.parametrize("name", sorted(draw_views.layers()))
+def test_every_view_gives_pictures_with_words(name):
+    for pictures, words in drawn(name)[0]:
+        picture = draw_views.side_by_side(pictures)
+        # All pictures, and nothing but white beside them.
+        size = pictures.shape[1] + 4
+        assert picture.shape[0] % size == 0 and (picture[size - 4 : size] == 255).all()
+        np.testing.assert_array_equal(picture[: size - 4, : size - 4], pictures[0])
+        assert words and all(words)
 
 
 @pytest.mark.parametrize("name", ["TwoViews", "FramePair"])

@@ -12,8 +12,11 @@ import keras
 import numpy as np
 import pytest
 
+import cpc_keras.methods
+from cpc_keras.cli.change_recipe import change_recipe
 from cpc_keras.methods import METHODS, needs_labels
 from cpc_keras.models import PretrainingModel
+from cpc_keras.models.describe import describe
 from cpc_keras.training import Recipe, pretrain
 from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
 
@@ -92,7 +95,9 @@ NAMES = sorted(ROWS)
 
 
 def test_every_method_is_in_the_table():
-    assert set(ROWS) == set(METHODS)
+    assert set(ROWS) == set(METHODS), "one line of ROWS for each method of METHODS"
+    public = {name for name in METHODS if name != "cpc"}
+    assert public <= set(cpc_keras.methods.__all__), "methods/__init__.py exports every method"
 
 
 def build(name, channels=1, **options):
@@ -172,6 +177,28 @@ def test_mixed_precision_trains_and_gives_float32(name):
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
     assert model.encoder(batch(name)["image"]).dtype == "float32"
     assert any(layer.compute_dtype == "bfloat16" for layer in model.encoder._flatten_layers())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_held_out_images_are_judged_where_the_model_says_so(name):
+    model = build(name)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), run_eagerly=True)
+    if not model.judges_held_out:
+        pytest.skip("judges_held_out is False")
+    unseen = {**batch(name), "index": 1000 + np.arange(BATCH)}
+    found = model.evaluate(unseen, batch_size=BATCH, return_dict=True, verbose=0)
+    assert np.isfinite(list(found.values())).all(), "set judges_held_out = False in the model"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_line_describes_it_and_changes_its_settings(name):
+    model = build(name)
+    # An error here asks for the model in KINDS of models/describe.py.
+    told = describe(model, batch_size=BATCH)
+    assert told.step_flops > 0 and f"{SIDE}x{SIDE}x1" in str(told)
+    encoder = "patch_encoder" if "patch_encoder" in ROWS[name].options else "encoder"
+    changed = change_recipe(Recipe(method=name), {f"model.{encoder}": "tiny"})
+    assert changed.model == {encoder: "tiny"}
 
 
 class StopAfter(keras.callbacks.Callback):
