@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cpc_keras.data.find_image_files import EXTENSIONS, find_image_files, visible_files
-from cpc_keras.data.image_data import ImageData, SkippedFile, Splits
+from cpc_keras.data.image_data import ImageData, Splits
 from cpc_keras.data.image_files import ImageFiles
 from cpc_keras.data.read_images import read_images
+from cpc_keras.data.skipped_file import SkippedFile
 
 _TEST_NAMES = ("test", "val", "validation")
 

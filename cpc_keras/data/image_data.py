@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from cpc_keras.data.image_files import ImageFiles
-
-
-class SkippedFile(NamedTuple):
-    """A file that looked like an image and could not be read.
-
-    Attributes:
-        path: Path of the file, as it can be opened.
-        reason: Why it was skipped, in one line.
-    """
-
-    path: str
-    reason: str
+from cpc_keras.data.image_files import ImageFiles
+from cpc_keras.data.skipped_file import SkippedFile
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cpc_keras.data.image_data import SkippedFile
+from cpc_keras.data.skipped_file import SkippedFile
 
 
 class ImageFiles:

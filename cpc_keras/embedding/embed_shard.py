@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from cpc_keras.data.decode_image import Unreadable
-from cpc_keras.data.image_data import SkippedFile
+from cpc_keras.data.skipped_file import SkippedFile
 from cpc_keras.embedding.shard import Shard, ShardedSource
 
 
