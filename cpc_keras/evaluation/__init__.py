@@ -15,7 +15,7 @@ from cpc_keras.evaluation.format_method_tables import format_method_tables
 from cpc_keras.evaluation.image_classifier import image_classifier
 from cpc_keras.evaluation.iteration_curve import iteration_curve, saved_encoders
 from cpc_keras.evaluation.label_efficiency import FRACTIONS, label_efficiency, num_fits
-from cpc_keras.evaluation.label_scores import label_scores, top_k_accuracy
+from cpc_keras.evaluation.label_scores import label_scores
 from cpc_keras.evaluation.labels_saved import labels_saved
 from cpc_keras.evaluation.leakage_result import LeakageFinding, LeakageMap, LeakageResult
 from cpc_keras.evaluation.linear_probe import LinearProbe, linear_probe
@@ -32,6 +32,7 @@ from cpc_keras.evaluation.run_pictures import load_pictures, run_pictures, save_
 from cpc_keras.evaluation.sgd_probe import SGDProbe
 from cpc_keras.evaluation.summary_table import ROW_TITLES, format_table, summarize, verdict
 from cpc_keras.evaluation.thumbnails import thumbnails
+from cpc_keras.evaluation.top_k_accuracy import top_k_accuracy
 from cpc_keras.evaluation.whole_image_cnn import whole_image_cnn
 from cpc_keras.evaluation.write_report import write_report
 

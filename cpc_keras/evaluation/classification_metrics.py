@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cpc_keras.evaluation.top_k_accuracy import rank_of_class
+
 TOP = 5
 
 
@@ -71,7 +73,7 @@ def classification_metrics(
             _average_precision, scores, truth, w
         )
     else:
-        rank = _rank_of_class(scores, labels)
+        rank = rank_of_class(scores, labels)
         for name, top in (("top_1", 1), (f"top_{TOP}", TOP)):
             if top < scores.shape[1] or top == 1:
                 right = int((rank < top).sum())
@@ -124,13 +126,6 @@ def _check(scores, labels, confidence):
             f"Expected labels from {min(allowed)} to {max(allowed)}. Received {labels.min()} to "
             f"{labels.max()}."
         )
-
-
-def _rank_of_class(scores, labels):
-    # As a stable sort would have it, and argmax: of equal scores the first is the higher.
-    own = scores[np.arange(len(scores)), labels][:, None]
-    before = np.arange(scores.shape[1]) < labels[:, None]
-    return ((scores > own) | ((scores == own) & before)).sum(axis=1)
 
 
 def _balanced_accuracy(right, truth, weights):

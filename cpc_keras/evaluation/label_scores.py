@@ -3,6 +3,7 @@
 import numpy as np
 
 from cpc_keras.evaluation.choose_setting import choose_setting
+from cpc_keras.evaluation.top_k_accuracy import top_k_accuracy
 
 
 def label_scores(
@@ -40,16 +41,3 @@ def label_scores(
         "num_labels": len(index),
         "setting": setting,
     }
-
-
-def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of examples whose class is among the k with the highest scores; ties count as wrong.
-
-    Args:
-        scores: `[n, classes]`.
-        labels: `[n]`.
-        k: how many.
-    """
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
-    ahead = (scores >= own).sum(axis=1) - 1
-    return float((ahead < k).mean())
