@@ -63,6 +63,11 @@ class NeighborPair(TileGrid):
         color_seed = None if seed is None else seed + 1
         self.color_drop = RandomChannelDrop(seed=color_seed) if drop_color else None
 
+    def build(self, input_shape):
+        """Build the layer that drops colors."""
+        if self.color_drop is not None:
+            self.color_drop.build((None, self.tile_size, self.tile_size, input_shape[-1]))
+
     def call(self, images):
         """Draw the pairs."""
         images = ops.convert_to_tensor(images)
