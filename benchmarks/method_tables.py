@@ -1,8 +1,7 @@
 """Tables and pictures of docs/methods.md: `python -m benchmarks.method_tables [--take OUT]`.
 
 `cpc-keras tables --out OUT` measures; its results.json is taken over into benchmarks/results as
-tables_NAME.json, from where a later run goes on: copy it back into an empty OUT. Written without
-measuring anything:
+tables_NAME.json, from where a later run goes on: copy it back into an empty OUT.
 
     cpc-keras tables --data tfds:cifar10 --out OUT
     python -m benchmarks.method_tables --take OUT
@@ -15,6 +14,7 @@ import tempfile
 
 import numpy as np
 
+from cpc_keras.cli.tables import RANDOM
 from cpc_keras.evaluation import draw_method_tables, format_method_tables, method_tables
 from cpc_keras.methods.table_rows import table_rows
 
@@ -31,7 +31,7 @@ def path(name: str) -> pathlib.Path:
 def tables(found: dict) -> dict[str, list[dict]]:
     """Lay out what `cpc-keras tables` has kept."""
     cells = [cell for entry in found.values() for cell in entry.get("cells", ())]
-    return method_tables(cells, built=["random", "random_patches", *table_rows()])
+    return method_tables(cells, built=[*RANDOM, *table_rows()])
 
 
 def own_tasks(found: dict) -> list[dict]:
@@ -41,8 +41,8 @@ def own_tasks(found: dict) -> list[dict]:
         found: what `cpc-keras tables` has kept.
 
     Returns:
-        Of each row its name, the number of training steps, the seconds a step, and means over seeds
-        of the metrics of the last epoch.
+        Of each row its name, the number of training steps, and means over seeds of the metrics of
+        the last epoch. Budgets are in steps or minutes.
     """
     seconds = {
         e["settings"]["row"]: e["seconds_a_step"] for e in found.values() if "seconds_a_step" in e
@@ -63,7 +63,6 @@ def own_tasks(found: dict) -> list[dict]:
             {
                 "row": row,
                 "steps": 10 * round(steps / 10),
-                "seconds_a_step": seconds.get(row),
                 **{
                     name: float(np.mean([t[name] for t in trained]))
                     for name in ("loss", "accuracy")
