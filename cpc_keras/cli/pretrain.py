@@ -146,7 +146,8 @@ def pretrain(
     measured with, not trained on) and when they stop improving. Writes OUT/metrics.csv,
     OUT/artifact, which tf.keras.models.load_model opens, and OUT/config.yaml, which repeats the run
     with --config. The same command again resumes, also after a kill within an epoch. SIGTERM and
-    Ctrl-C save first.
+    Ctrl-C save first. With KERAS_BACKEND=jax it trains without TensorFlow; the same command on
+    TensorFlow then writes the artifact.
     """
     model = {name: value for name, value in options.items() if name not in FIELDS}
     named = {name: value for name, value in options.items() if name in FIELDS}
@@ -189,6 +190,12 @@ def pretrain(
             "path,reason\n" + "".join(f'"{f.path}","{f.reason}"\n' for f in skipped)
         )
         click.echo(f"{len(skipped)} files could not be read: {out / 'skipped.csv'}")
+    if not artifact.exists():
+        click.echo(
+            f"Trained on {keras.backend.backend()}. TensorFlow alone writes an artifact: the same "
+            f"command with KERAS_BACKEND=tensorflow trains no more and writes {artifact}."
+        )
+        return
     click.echo(f"Encoder: {artifact}  (tf.keras.models.load_model opens it)")
     click.echo(f"What it is worth: cpc-keras evaluate {out} --data {data}")
 
@@ -237,7 +244,8 @@ def pretrain_and_export(
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once.
 
-    Of several workers the first one probes and exports.
+    Of several workers the first one probes and exports; on other backends than TensorFlow
+    nobody exports.
 
     `options` are those of `training.pretrain` that do not change what a run is.
     """
@@ -276,7 +284,8 @@ def pretrain_and_export(
         **options,
     )
     artifact = pathlib.Path(run_directory) / "artifact"
-    if worker.is_first and not artifact.exists():
+    can_export = keras.backend.backend() == "tensorflow"
+    if worker.is_first and can_export and not artifact.exists():
         if worker.count > 1:
             model = load_newest(run_directory)  # without the strategy
         write_artifact(

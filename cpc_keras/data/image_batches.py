@@ -1,7 +1,8 @@
-"""The `tf.data` pipeline from an array of images."""
+"""From an array of images to batches in a seeded order."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ from cpc_keras.data.image_files import ImageFiles
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from cpc_keras.data.numpy_batches import NumPyBatches
 
 
 def image_batches(
@@ -26,12 +29,12 @@ def image_batches(
     crop_size: int | None = None,
     flip: bool = False,
     share: tuple[int, int] = (0, 1),
-) -> tf.data.Dataset:
+) -> tf.data.Dataset | NumPyBatches:
     """Makes batches of images, in an order that depends on the seed and the epoch alone.
 
     A run that stopped `s` steps after epoch `e` goes on with `first_epoch=e, first_step=s` and
     sees the batches it would have seen. One TensorFlow version gives one order; another may give
-    another.
+    another, and so may Keras's other backends, where TensorFlow is not needed.
 
     Args:
         images: `[n, height, width, channels]`, pixels in [0, 255], uint8 or float. Read in place
@@ -53,7 +56,8 @@ def image_batches(
 
     Returns:
         A dataset of `{"image": [b, height, width, channels] as given or cropped, "label": int32 [b]
-        (-1: none), "index": int64 [b], positions in images}`.
+        (-1: none), "index": int64 [b], positions in images}`: TensorFlow's, or on Keras's other
+        backends `NumPyBatches`.
 
     Raises:
         ValueError: If shapes, types or numbers are not as above.
@@ -70,22 +74,9 @@ def image_batches(
     _check_crop(images, crop_size, flip, shuffle)
     _check_share(share, batch_size, drop_remainder)
     labels = _check_labels(labels, len(images))
-    # Imported here: the package's other functions work without TensorFlow.
-    import tensorflow as tf
-
     num_images = len(images)
     num_steps = num_images // batch_size if drop_remainder else -(-num_images // batch_size)
     _check_first_step(first_step, num_steps)
-
-    def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.range(num_images, dtype=tf.int64)
-        if shuffle:
-            # Stateless: an epoch's order does not depend on the epochs drawn before it.
-            order = tf.random.experimental.stateless_shuffle(order, seed=tf.stack([seed, epoch]))
-        done = tf.where(epoch == first_epoch, tf.constant(first_step * batch_size, tf.int64), 0)
-        order = tf.data.Dataset.from_tensor_slices(order[done:])
-        order = order.batch(batch_size, drop_remainder=drop_remainder)
-        return order.map(lambda index: (index, epoch))
 
     def take(index: np.ndarray, epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, int(epoch), int(index[0])]) if shuffle else None
@@ -98,6 +89,39 @@ def image_batches(
         if flip:
             batch = np.where(mirrored[:, None, None, None], batch[:, :, ::-1], batch)
         return batch, labels[index[own]]
+
+    num_batches = None if epochs is None else epochs * num_steps - first_step
+    # Imported here, as TensorFlow below: the package's other functions do without.
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        from cpc_keras.data.numpy_batches import NumPyBatches
+
+        @functools.lru_cache(maxsize=2)
+        def order_of(epoch: int) -> np.ndarray:
+            # Apart from what a batch draws, which is seeded by its first image as well.
+            own = np.random.SeedSequence([seed, epoch], spawn_key=(0,))
+            order = np.arange(num_images)
+            return np.random.default_rng(own).permutation(order) if shuffle else order
+
+        def batch_at(position: int) -> dict[str, np.ndarray]:
+            epoch, step = divmod(first_epoch * num_steps + first_step + position, num_steps)
+            index = order_of(epoch)[step * batch_size :][:batch_size]
+            image, label = take(index, epoch)
+            return {"image": image, "label": label, "index": index[_part(len(index), share)]}
+
+        return NumPyBatches(batch_at, num_batches)
+    import tensorflow as tf
+
+    def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.range(num_images, dtype=tf.int64)
+        if shuffle:
+            # Stateless: an epoch's order does not depend on the epochs drawn before it.
+            order = tf.random.experimental.stateless_shuffle(order, seed=tf.stack([seed, epoch]))
+        done = tf.where(epoch == first_epoch, tf.constant(first_step * batch_size, tf.int64), 0)
+        order = tf.data.Dataset.from_tensor_slices(order[done:])
+        order = order.batch(batch_size, drop_remainder=drop_remainder)
+        return order.map(lambda index: (index, epoch))
 
     def gather(index: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
         # NumPy gathers as fast as tf.gather (measured), and needs no second copy of the images.
@@ -113,9 +137,8 @@ def image_batches(
     dataset = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(epoch_order)
     dataset = dataset.map(gather, num_parallel_calls=2)
     # tf.data cannot count through flat_map; Keras's progress bar wants the number.
-    num_batches = num_steps * (epochs or 0) - first_step
-    num_batches = tf.data.INFINITE_CARDINALITY if epochs is None else num_batches
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    cardinality = tf.data.INFINITE_CARDINALITY if num_batches is None else num_batches
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
     dataset = dataset.prefetch(2)
     # There is nothing to tune, and the thread that tunes sleeps twice as long each time, without
     # waking when its iterator goes: short fits would take up to twice as long (measured).

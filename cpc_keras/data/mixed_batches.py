@@ -12,6 +12,8 @@ from cpc_keras.data.image_files import ImageFiles
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from cpc_keras.data.numpy_batches import NumPyBatches
+
 
 def mixed_batches(
     images: np.ndarray | ImageFiles,
@@ -27,7 +29,7 @@ def mixed_batches(
     crop_size: int | None = None,
     flip: bool = False,
     share: tuple[int, int] = (0, 1),
-) -> tf.data.Dataset:
+) -> tf.data.Dataset | NumPyBatches:
     """Makes batches of some labelled and `ratio` times as many unlabelled images.
 
     Labelled rows come first. They are drawn from `labeled_index`, the others from all images with
@@ -54,7 +56,7 @@ def mixed_batches(
 
     Returns:
         A dataset of `{"image": [b, height, width, channels], "label": int32 [b] (-1: hidden),
-        "index": int64 [b], positions in images}`.
+        "index": int64 [b], positions in images}`; of the same kind as `image_batches`.
 
     Raises:
         ValueError: If numbers or shapes are not as above, or a labelled image has no label.
@@ -75,11 +77,8 @@ def mixed_batches(
             f"epochs={epochs} for epochs of {num_steps} batches. Expected first_epoch >= 0, "
             f"first_step 0 to {num_steps - 1}, and epochs >= 1 or None."
         )
-    # Imported here: the package's other functions work without TensorFlow.
-    import tensorflow as tf
-
     # Fewer labelled images than rows for them: each stands in a batch more than once.
-    index = np.tile(labeled_index, -(-num_labeled // len(labeled_index)))
+    index = np.tile(labeled_index, -(-num_labeled // len(labeled_index))).astype(np.int64)
     parts = [(index, labels[index], num_labeled)]
     if ratio:
         parts.append((None, None, ratio * num_labeled))
@@ -89,30 +88,43 @@ def mixed_batches(
     streams = []
     for (chosen, known, size), part_seed in zip(parts, seeds, strict=True):
         passes, steps = divmod(done, (len(images) if chosen is None else len(chosen)) // size)
-        stream = image_batches(
-            images if chosen is None else _take(images, chosen),
-            labels=known,
-            batch_size=size,
-            seed=int(part_seed),
-            first_epoch=passes,
-            first_step=steps,
-            crop_size=crop_size,
-            flip=flip,
+        streams.append(
+            image_batches(
+                images if chosen is None else _take(images, chosen),
+                labels=known,
+                batch_size=size,
+                seed=int(part_seed),
+                first_epoch=passes,
+                first_step=steps,
+                crop_size=crop_size,
+                flip=flip,
+            )
         )
-        streams.append(stream if chosen is None else stream.map(_positions_in_all(tf, chosen)))
+    own = slice(*(n * batch_size // share[1] for n in (share[0], share[0] + 1)))
 
-    def together(*rows):
-        return {key: tf.concat([part[key] for part in rows], axis=0) for key in rows[0]}
+    def together(rows, take, concatenate):
+        labeled = {**rows[0], "index": take(index, rows[0]["index"])}  # positions in all images
+        rows = [labeled, *rows[1:]]
+        return {key: concatenate([part[key] for part in rows], axis=0)[own] for key in labeled}
 
-    def own(batch):
-        which, num_shares = share
-        rows = slice(*(n * batch_size // num_shares for n in (which, which + 1)))
-        return {key: value[rows] for key, value in batch.items()}
+    num_batches = None if epochs is None else epochs * num_steps - first_step
+    # Imported here, as TensorFlow below: the package's other functions do without.
+    import keras
 
-    dataset = tf.data.Dataset.zip(tuple(streams)).map(together)
-    dataset = dataset if share == (0, 1) else dataset.map(own)
-    if epochs is not None:
-        num_batches = epochs * num_steps - first_step
+    if keras.backend.backend() != "tensorflow":
+        from cpc_keras.data.numpy_batches import NumPyBatches
+
+        return NumPyBatches(
+            lambda position: together(
+                [stream[position] for stream in streams], np.take, np.concatenate
+            ),
+            num_batches,
+        )
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.zip(tuple(streams))
+    dataset = dataset.map(lambda *rows: together(rows, tf.gather, tf.concat))
+    if num_batches is not None:
         dataset = dataset.take(num_batches)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
@@ -122,11 +134,6 @@ def mixed_batches(
 
 def _take(images, index):
     return images.subset(index) if isinstance(images, ImageFiles) else np.asarray(images)[index]
-
-
-def _positions_in_all(tf, chosen):
-    chosen = tf.constant(chosen, tf.int64)
-    return lambda batch: {**batch, "index": tf.gather(chosen, batch["index"])}
 
 
 def _check_mixture(num_images, labels, labeled_index, batch_size, ratio):

@@ -309,7 +309,11 @@ class _Run:
                 self.images, self.labels, self.labeled_index, share=share, **options
             )
 
-        return self.worker.shared(make)
+        batches = self.worker.shared(make)
+        if keras.backend.backend() != "tensorflow":
+            # Of a generator: Keras lets nobody end an epoch of a `PyDataset` early and go on.
+            batches = ((batch,) for batch in batches)
+        return batches
 
     def _held_out_batches(self):
         images, size, crop_size = (
