@@ -31,12 +31,13 @@ class InstanceModel(PretrainingModel):
     measures no held-out images.
 
     Under a `tf.distribute` strategy, codes and indices of all replicas are gathered for the bank,
-    of which each replica holds a copy, and the loss of a batch is that of one device; what is drawn
-    (augmentation, negatives) is drawn by each replica.
+    of which each replica holds a copy, and the loss of a batch is that of one device, its statistics
+    included; what is drawn (augmentation, negatives) is drawn by each replica.
 
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.
         head: the layer from features to codes, in training alone.
+        code_normalization: the layer that normalises codes over the batch, or `None`.
         bank: `layers.MemoryBank`.
         image_shape: `(height, width, channels)`.
 
@@ -48,6 +49,11 @@ class InstanceModel(PretrainingModel):
             batch normalisation is refused.
         normalization: of the named encoders: "group", "layer" or "none".
         dim: length of the codes that are compared.
+        normalize_codes: give each number of the codes the mean 0 and the variance 1 over the batch
+            (batch normalisation without scale and shift), in training alone. The paper's encoder
+            has batch normalisation throughout, and no encoder here has: without any, all codes of
+            an untrained network point the same way, and small trainings end with one code for all
+            images.
         temperature: t, greater than 0.
         bank_momentum: share of the old direction that an update of the bank keeps.
         num_negatives: m, drawn in each step; `None`: all images, the exact softmax.
@@ -81,6 +87,7 @@ class InstanceModel(PretrainingModel):
         encoder: str | keras.Model = "small",
         normalization: str | None = None,
         dim: int = 128,
+        normalize_codes: bool = True,
         temperature: float = 0.07,
         bank_momentum: float = 0.5,
         num_negatives: int | None = None,
@@ -106,6 +113,7 @@ class InstanceModel(PretrainingModel):
             "encoder": encoder,
             "normalization": normalization,
             "dim": dim,
+            "normalize_codes": normalize_codes,
             "temperature": temperature,
             "bank_momentum": bank_momentum,
             "num_negatives": num_negatives,
@@ -131,9 +139,23 @@ class InstanceModel(PretrainingModel):
             )
         self.encoder = self._build_encoder(encoder, normalization)
         self.head = layers.Dense(dim, dtype="float32", name="head")
+        self.code_normalization = None
+        if normalize_codes:
+            self.code_normalization = layers.BatchNormalization(
+                center=False,
+                scale=False,
+                momentum=0.9,  # of what `evaluate` normalises by: short trainings get there too
+                # Keras has statistics of all replicas where it has replicas.
+                synchronized=keras.backend.backend() == "tensorflow",
+                dtype="float32",
+                name="code_normalization",
+            )
         images = keras.Input(self.image_shape, dtype="float32", name="images")
         seen = images if self.image_augmentation is None else self.image_augmentation(images)
-        self.network = keras.Model(images, self.head(self.encoder(seen)), name="network")
+        codes = self.head(self.encoder(seen))
+        if self.code_normalization is not None:
+            codes = self.code_normalization(codes)
+        self.network = keras.Model(images, codes, name="network")
         self.accuracy = keras.metrics.Mean(name="accuracy")
         self.built = True
 

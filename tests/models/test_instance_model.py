@@ -64,7 +64,9 @@ def test_training_moves_the_rows_of_the_batch_and_evaluation_moves_none():
     model = build(bank_momentum=0.25)
     model.compile(optimizer=keras.optimizers.SGD(0.0))
     images, before = images_of(4), np.asarray(model.bank.directions)
-    codes = unit(np.asarray(model(images)))
+    raw = np.float64(model.head(model.encoder(images)))
+    # Each number of the codes by its mean and variance over the batch.
+    codes = unit((raw - raw.mean(axis=0)) / np.sqrt(raw.var(axis=0) + 1e-3))
     data = {"image": images, "index": np.array([2, 5, 9, 11])}
     model.evaluate(data, verbose=0)
     np.testing.assert_array_equal(model.bank.directions, before)
@@ -72,6 +74,17 @@ def test_training_moves_the_rows_of_the_batch_and_evaluation_moves_none():
     expected = before.copy()
     expected[data["index"]] = unit(0.25 * before[data["index"]] + 0.75 * codes)
     np.testing.assert_allclose(model.bank.directions, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_normalized_codes_of_an_untrained_network_do_not_all_point_the_same_way():
+    images = images_of(64)
+
+    def mean_cosine(**options):
+        codes = unit(np.asarray(build(**options)(images, training=True)))
+        return (codes @ codes.T)[~np.eye(64, dtype=bool)].mean()
+
+    assert build(normalize_codes=False).code_normalization is None
+    assert mean_cosine(normalize_codes=False) > 0.5 > 0.1 > abs(mean_cosine())
 
 
 @pytest.mark.parametrize("options", [{}, {"num_negatives": 64}], ids=["softmax", "noise"])
