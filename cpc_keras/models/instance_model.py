@@ -31,8 +31,8 @@ class InstanceModel(PretrainingModel):
     measures no held-out images.
 
     Under a `tf.distribute` strategy, codes and indices of all replicas are gathered for the bank,
-    of which each replica holds a copy, and the loss of a batch is that of one device, its statistics
-    included; what is drawn (augmentation, negatives) is drawn by each replica.
+    of which each replica holds a copy, and for the statistics of a batch, whose loss is that of one
+    device; what is drawn (augmentation, negatives) is drawn by each replica.
 
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.

@@ -1,9 +1,15 @@
 """Accuracy against the share of labels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cpc_keras.evaluation.charts.themed_svg import SERIES, themed_svg
 from cpc_keras.evaluation.summary_table import ROW_TITLES
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 # The color of each row; marks and dashes tell them apart without it.
 ROW_STYLES = {
@@ -34,44 +40,58 @@ def label_chart(
     Returns:
         An SVG element.
     """
-
-    def draw(figure):
-        axes = figure.subplots()
-        ticks = sorted({100 * cell["fraction"] for _, cells in curves for cell in cells})
-        for place, (title, cells) in enumerate(curves):
-            other = (place % len(SERIES), "-", MARKS[place % len(MARKS)])
-            color, dashes, mark = other if by_run else ROW_STYLES.get(cells[0]["row"], other)
-            # Bars side by side, where they would hide each other.
-            aside = 1.035 ** (place - (len(curves) - 1) / 2)
-            axes.errorbar(
-                [100 * cell["fraction"] * aside for cell in cells],
-                [100 * cell["accuracy"] for cell in cells],
-                yerr=[100 * (spread(cell) or 0.0) for cell in cells],
-                label=title,
-                color=SERIES[color],
-                linestyle=dashes,
-                marker=mark,
-                capsize=2.5,
-                elinewidth=1,
-            )
-        axes.set_xscale("log")
-        axes.set_xticks(ticks, [f"{tick:g} %" for tick in ticks], minor=False)
-        axes.set_xticks([], minor=True)
-        axes.set_xlabel("share of the training labels")
-        axes.set_ylabel("test accuracy (%)")
-        figure.legend(loc="outside lower left")
-
     parts = [
         f"{title}: "
         + ", ".join(f"{100 * c['accuracy']:.1f} % at {100 * c['fraction']:g} %" for c in cells)
         for title, cells in curves
     ]
     return themed_svg(
-        draw,
+        lambda figure: draw_label_curves(figure, curves, by_run=by_run),
         name=name,
         description=f"Test accuracy over the share of labels. {'; '.join(parts)}.",
         height=2.6 + 0.17 * len(curves),
     )
+
+
+def draw_label_curves(
+    figure: matplotlib.figure.Figure,
+    curves: Sequence[tuple[str, Sequence[dict]]],
+    *,
+    colors: Sequence[str] = SERIES,
+    by_run: bool = False,
+) -> None:
+    """Draw what `label_chart` draws into a figure.
+
+    Args:
+        figure: an empty one.
+        curves: as those of `label_chart`.
+        colors: at least six, Matplotlib's; by default placeholders of `themed_svg`.
+        by_run: as of `label_chart`.
+    """
+    axes = figure.subplots()
+    ticks = sorted({100 * cell["fraction"] for _, cells in curves for cell in cells})
+    for place, (title, cells) in enumerate(curves):
+        other = (place % len(colors), "-", MARKS[place % len(MARKS)])
+        color, dashes, mark = other if by_run else ROW_STYLES.get(cells[0]["row"], other)
+        # Bars side by side, where they would hide each other.
+        aside = 1.035 ** (place - (len(curves) - 1) / 2)
+        axes.errorbar(
+            [100 * cell["fraction"] * aside for cell in cells],
+            [100 * cell["accuracy"] for cell in cells],
+            yerr=[100 * (spread(cell) or 0.0) for cell in cells],
+            label=title,
+            color=colors[color],
+            linestyle=dashes,
+            marker=mark,
+            capsize=2.5,
+            elinewidth=1,
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g} %" for tick in ticks], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("share of the training labels")
+    axes.set_ylabel("test accuracy (%)")
+    figure.legend(loc="outside lower left")
 
 
 def spread(cell: dict) -> float | None:

@@ -1,0 +1,75 @@
+"""What docs/label_efficiency.md tells: the claims, and that the page holds what is kept."""
+
+import json
+
+import pytest
+
+from benchmarks import label_efficiency
+
+KEPT = label_efficiency.results()
+
+
+def cell(row, fraction, accuracy):
+    spread = {"draw_deviation": 0.01, "seed_deviation": 0.01}
+    by = {"by_seed": [accuracy] * 3, "by_draw": [accuracy] * 2}
+    labels = {"num_labels": round(1000 * fraction)}
+    return {"row": row, "fraction": fraction, "accuracy": accuracy, **labels, **spread, **by}
+
+
+@pytest.fixture
+def result():
+    measured = {
+        "cpc_fine_tuned": (0.60, 0.80, 0.90),
+        "cpc_frozen": (0.65, 0.75, 0.78),
+        "supervised": (0.42, 0.70, 0.80),
+        "cnn": (0.50, 0.72, 0.95),
+        "random_frozen": (0.70, 0.71, 0.72),
+    }
+    shares = (0.01, 0.2, 1.0)
+    summary = [
+        cell(row, share, accuracy)
+        for row, accuracies in measured.items()
+        for share, accuracy in zip(shares, accuracies, strict=True)
+    ]
+    return {"summary": summary, "verdict": "A verdict.", "protocol": "A protocol."}
+
+
+def test_claims_take_the_better_row_of_each_side(result):
+    assert label_efficiency.claim(result["summary"]) == {
+        "labels": 10,
+        "cpc": 0.65,
+        "same": 0.42,
+        "scratch": 0.50,
+        "same_all": 0.80,
+        "scratch_all": 0.95,
+        "share_same": 0.2,
+        "share_scratch": None,
+    }
+    table = label_efficiency.claims_table({"made_up": result})
+    told = "| 65.0 | 42.0 | +23.0 | +15.0 | 80.0: with 20% | 95.0: with not reached |"
+    assert told.replace("with not", "not") in table
+
+
+def test_a_page_gets_tables_and_pictures_and_keeps_what_else_it_says(result, tmp_path):
+    (tmp_path / "images").mkdir()
+    page, end = tmp_path / "page.md", label_efficiency.END
+    marks = [label_efficiency.MARK.format(name) for name in ("claims", "made_up")]
+    page.write_text(f"# Before\n{marks[0]}\n{end}\nbetween\n{marks[1]}\nold\n{end}\nafter\n")
+    for _ in range(2):
+        label_efficiency.write({"made_up": result}, page)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# Before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert text.count("A verdict.") == 1 and "\nbetween\n" in text
+    assert (tmp_path / "images" / "made_up_label_efficiency.png").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="no place for other"):
+        label_efficiency.write({"other": result}, page)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_page_tells_what_is_kept(name):
+    text = label_efficiency.PAGE.read_text(encoding="utf-8")
+    kept = label_efficiency.HERE / "results" / f"{name}{label_efficiency.ENDING}.json"
+    assert label_efficiency.section(name, json.loads(kept.read_text())) in text
+    assert label_efficiency.claims_table(KEPT) in text
+    picture = label_efficiency.PAGE.parent / "images" / f"{name}{label_efficiency.ENDING}.png"
+    assert picture.exists()
