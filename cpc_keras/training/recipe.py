@@ -63,7 +63,7 @@ class Recipe:
 
 RECIPES = {
     "default": Recipe(),
-    # From a search by held-out training images (benchmarks/search_mnist_5k.py). More epochs still
+    # From a search by held-out training images (benchmarks/search_settings.py). More epochs still
     # help; their number follows from the time they take.
     "mnist_5k": Recipe(
         model={
