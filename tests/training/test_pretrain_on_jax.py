@@ -1,10 +1,6 @@
 """A run on Keras's JAX backend, where TensorFlow cannot be imported, is resumed to the last bit."""
 
-import importlib.util
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +13,6 @@ SCRIPT = """
 import pathlib
 import sys
 
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0].startswith("tensorflow"):
-            raise ImportError(f"{name} is out of reach")
-
-
-sys.meta_path.insert(0, Refuse())
 import keras
 import numpy as np
 
@@ -101,53 +89,20 @@ print("all is well")
 
 
 COMMAND = """
-import sys
-
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0].startswith("tensorflow"):
-            raise ImportError(f"{name} is out of reach")
-
-
-sys.meta_path.insert(0, Refuse())
 from cpc_keras.cli.main import main
 
 main()
 """
 
-on_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
-
-
-def run_on_jax(script, *arguments):
-    """Run a script in a process whose Keras runs on JAX; return what it printed."""
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
 
 @pytest.mark.slow
-@on_jax
-def test_a_run_on_jax_goes_on_as_if_it_had_not_been_stopped(tmp_path):
+def test_a_run_on_jax_goes_on_as_if_it_had_not_been_stopped(tmp_path, run_on_jax):
     assert run_on_jax(SCRIPT, tmp_path).strip().endswith("all is well")
 
 
 @pytest.mark.slow
-@on_jax
 def test_the_command_trains_on_jax_and_writes_the_artifact_on_tensorflow(
-    tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys, run_on_jax
 ):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "data.npz", images=rng.integers(0, 256, (24, 8, 8, 1), "uint8"))
