@@ -117,6 +117,23 @@ def main() -> None:
         out.write_text(json.dumps({**_read(out), name: entry}, indent=1) + "\n")
 
 
+def table(found: dict, base: str) -> str:
+    """Write what was found in Markdown, with differences to one of the candidates, draw by draw.
+
+    Args:
+        found: what `main` has written.
+        base: name of that candidate there.
+    """
+    lines = ["| settings | accuracy, % | difference, and its standard error |", "|---|---|---|"]
+    expected = np.array(found[base]["accuracies_of_draws"])
+    for name, entry in found.items():
+        differences = 100 * (np.array(entry["accuracies_of_draws"]) - expected)
+        error = differences.std(ddof=1) / len(differences) ** 0.5
+        told = "" if name == base else f"{differences.mean():+.1f} ± {error:.1f}"
+        lines.append(f"| {name} | {100 * entry['mean_accuracy']:.1f} | {told} |")
+    return "\n".join(lines)
+
+
 def _settings(recipe):
     """The settings that are not every recipe's, and the number of epochs."""
     settings, plain = dataclasses.asdict(recipe), dataclasses.asdict(Recipe())

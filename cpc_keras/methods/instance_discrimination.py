@@ -21,7 +21,8 @@ def instance_discrimination(
 
     Every image is a class of its own, told from all others by a memory bank of codes. Batches must
     hold the "index" of each image, as `data.image_batches` gives it. The paper's encoder is
-    ResNet-50 (ResNet-18 for CIFAR-10) with batch normalisation, which is refused here. Recipe
+    ResNet-50 (ResNet-18 for CIFAR-10) with batch normalisation, which is refused here; codes are
+    normalised over the batch in its place (`normalize_codes`). Recipe
     `"instance_discrimination_imagenet"`.
 
     Args:

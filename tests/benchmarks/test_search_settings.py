@@ -45,6 +45,14 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
     assert found["recipe, 3 epochs"]["mean_accuracy"] == 0.5
 
 
+def test_the_page_tells_what_was_found_on_fashion_mnist():
+    found = json.loads((search_settings.RESULTS / "fashion_mnist_search.json").read_text())
+    page = search_settings.RESULTS.parents[1] / "docs" / "cpc_choices.md"
+    table = search_settings.table(found, "recipe of MNIST-5k, 10 epochs")
+    assert table in page.read_text(encoding="utf-8")
+    assert table.count("\n") == len(found) + 1 and "± 0.0" not in table
+
+
 def test_a_score_is_that_of_labels_that_were_held_out(monkeypatch):
     """On images of one grey for each class, features of any network tell all."""
     import numpy as np
