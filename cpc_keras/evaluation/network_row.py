@@ -39,6 +39,9 @@ class NetworkRow:
         settings: the tuning trials; by default learning rates that fit `start_at_probe`.
         seed: of the order of the batches.
         callbacks: of every fit, for example one that moves a progress bar.
+
+    Raises:
+        NotImplementedError: Keras runs on another backend than TensorFlow.
     """
 
     def __init__(
@@ -57,6 +60,12 @@ class NetworkRow:
         seed: int = 0,
         callbacks=(),
     ):
+        if keras.backend.backend() != "tensorflow":
+            raise NotImplementedError(
+                f"NetworkRow trains on TensorFlow alone. Received: Keras on "
+                f"{keras.backend.backend()!r}. Load the model in a process with "
+                "KERAS_BACKEND=tensorflow; probes on its features run on every backend."
+            )
         self.name = name
         self.settings = tuple(settings or (FINE_TUNING_SETTINGS if start_at_probe else SETTINGS))
         self._train, self._test = train_images, test_images

@@ -70,6 +70,20 @@ def test_every_fit_starts_from_the_same_weights(network_row):
     np.testing.assert_array_equal(untrained, again)
 
 
+def test_another_backend_is_told_where_networks_train(monkeypatch):
+    splits, network = _splits(), image_classifier(_encoder(), num_classes=2)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(NotImplementedError, match="KERAS_BACKEND=tensorflow"):
+        NetworkRow(
+            "net",
+            network,
+            train_images=splits.train.images,
+            test_images=splits.test.images,
+            image_augmentation=None,
+            num_steps=lambda num_labels: 5,
+        )
+
+
 def test_a_fit_leaves_the_weights_that_other_rows_share_as_they_were():
     encoder = _encoder()
     splits = _splits()
