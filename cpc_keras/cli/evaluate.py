@@ -12,10 +12,11 @@ import keras
 import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
+from cpc_keras.cli.measure_runs import RunMeasurement
 from cpc_keras.cli.options import Numbers, data_options, groups_option, images_option, load
 from cpc_keras.cli.read_evidence import read_evidence
 from cpc_keras.cli.report import report_title
-from cpc_keras.cli.run_protocols import PROTOCOLS, run_protocols
+from cpc_keras.cli.run_protocols import PROTOCOLS
 from cpc_keras.data import (
     Splits,
     find_duplicates,
@@ -25,19 +26,15 @@ from cpc_keras.data import (
 )
 from cpc_keras.evaluation import (
     FRACTIONS,
-    ROW_TITLES,
-    ResultLog,
     comparison_rows,
     format_table,
-    label_efficiency,
-    num_fits,
+    result_lock,
     run_pictures,
     save_pictures,
     summarize,
     verdict,
     write_report,
 )
-from cpc_keras.models import PretrainingModel
 from cpc_keras.version import __version__
 
 PROTOCOL = (
@@ -106,7 +103,8 @@ def evaluate(
     RUNS are run directories or artifacts, one for each pre-training seed. Writes results.json,
     report.html and the label subsets into OUT; where a run has kept encoders
     (pretrain --save-encoders-every), their curve into its iteration_curve.json. The same command
-    again goes on where a stopped one ended.
+    again goes on where a stopped one ended; at the same time in several terminals, it shares the
+    work.
     """
     splits = load(
         data, image_size, channels, test_fraction=test_fraction, groups=groups, images=images
@@ -148,7 +146,9 @@ def compare(
     subsets: pathlib.Path | None = None,
     protocols: tuple[str, ...] = PROTOCOLS,
 ) -> dict:
-    """Measure all rows for every run, print the table, and write results and report; resumable.
+    """Measure all rows for every run, print the table, and write results and report.
+
+    Resumable, and to be shared: called in several processes, each measures a part.
 
     Args:
         splits: labelled training and test images.
@@ -166,8 +166,6 @@ def compare(
     Returns:
         What `results.json` holds.
     """
-    from tqdm import tqdm
-
     train, test = splits
     train.require_labels()
     if test is None or not len(test):
@@ -178,7 +176,6 @@ def compare(
             "label efficiency. cpc_keras.evaluation.linear_probe and nearest_neighbors take both."
         )
     out.mkdir(parents=True, exist_ok=True)
-    artifacts = [run if (run / "preset.json").exists() else run / "artifact" for run in runs]
     settings = {
         "data": train.source,
         "fractions": list(fractions),
@@ -191,23 +188,9 @@ def compare(
         settings["groups"] = len(set(train.groups))
     if subsets is not None:
         settings["subsets"] = str(subsets)
-    subset = _subset_function(train, fractions, num_draws, subsets, out / "subsets")
-    log = ResultLog(out / "measurements.jsonl", settings)
-    # Each result names the weights it is of: those of other weights are not taken over, and a
-    # further seed leaves the others measured.
-    weights = [_weights_hash(artifact) for artifact in artifacts]
 
-    def measured(seed):
-        return [r for r in log.results if (r["seed"], r["weights"]) == (seed, weights[seed])]
-
-    beside = ResultLog(out / "protocols.jsonl", {"data": train.source})
-    bar = None
-    for seed, artifact in enumerate(artifacts):
-        model = PretrainingModel.from_preset(artifact)
-        _check_shape(model, train, artifact)
-        # Of the random weights that are compared with: the same command gives the same figures.
-        keras.utils.set_random_seed(seed)
-        rows = comparison_rows(
+    def make_rows(model, seed):
+        return comparison_rows(
             model.encoder,
             type(model).from_config(model.get_config()).encoder,
             splits,
@@ -216,70 +199,57 @@ def compare(
             batch_size=batch_size,
             seed=seed,
         )
-        if seed == 0:
-            first_model = model
-            total = num_fits(rows, fractions=fractions, num_draws=num_draws)
-            bar = tqdm(desc="evaluation", total=total * len(artifacts), unit="fit")
-        label_efficiency(
-            rows,
-            train_labels=train.labels,
-            test_labels=test.labels,
-            fractions=fractions,
-            num_draws=num_draws,
-            train_groups=train.groups,
-            subset=subset,
-            done=measured(seed),
-            on_result=lambda result, seed=seed: log.add(
-                {**result, "seed": seed, "weights": weights[seed]}
-            ),
-            on_fit=bar.update,
-        )
-        if seed == 0:
-            predicted, confusion_of = _predictions(rows, measured(0), train, subset)
-        run_protocols(
-            model.encoder,
-            splits,
-            names=protocols,
-            run=runs[seed],
-            done=[r for r in beside.results if (r["seed"], r["weights"]) == (seed, weights[seed])],
-            on_result=lambda result, seed=seed: beside.add(
-                {**result, "seed": seed, "weights": weights[seed]}
-            ),
-        )
-    bar.close()
-    protocol = PROTOCOL.format(
-        num_test=len(test),
-        num_train=len(train),
-        num_draws=num_draws,
-        num_trials=len(rows[0].settings),
-        first=steps[0],
-        last=steps[1],
-        batch_size=batch_size,
-        augmentation=augmentation,
+
+    with result_lock(out / "locks" / "subsets"):
+        subset = _subset_function(train, fractions, num_draws, subsets, out / "subsets")
+    measurement = RunMeasurement(
+        splits,
+        runs,
+        out,
+        settings=settings,
+        make_rows=make_rows,
+        subset=subset,
+        protocols=protocols,
     )
-    found = [result for seed in range(len(artifacts)) for result in measured(seed)]
+    measurement.run()
+    # One process after the other, where several measured: each writes the same.
+    with result_lock(out / "locks" / "report"):
+        return _publish(measurement, settings, out)
+
+
+def _publish(measurement, settings, out):
+    splits, runs, found = measurement.splits, measurement.runs, measurement.results
+    predicted, confusion_of = measurement.predict()
+    protocol = PROTOCOL.format(
+        num_test=len(splits.test),
+        num_train=len(splits.train),
+        num_draws=settings["num_draws"],
+        num_trials=measurement.num_trials,
+        first=settings["steps"][0],
+        last=settings["steps"][1],
+        batch_size=settings["batch_size"],
+        augmentation=settings["augmentation"],
+    )
     results = {
         "verdict": verdict(summarize(found)),
         "protocol": protocol,
-        "num_seeds": len(artifacts),
+        "num_seeds": len(runs),
         "settings": settings,
-        "weights": weights,
+        "weights": measurement.weights,
         "summary": summarize(found),
         "results": [{k: v for k, v in result.items() if k != "weights"} for result in found],
-        "facts": {**_facts(train, test), "overlap": _overlap(splits)},
-        "protocols": [
-            r for r in beside.results if r["weights"] in weights and r["protocol"] in protocols
-        ],
+        "facts": {**_facts(*splits), "overlap": _overlap(splits)},
+        "protocols": measurement.protocol_results,
         # Relative, so that a folder of runs can be moved as a whole.
         "runs": [os.path.relpath(run, out) for run in runs],
         "confusion_of": confusion_of,
     }
-    save_pictures(out, run_pictures(first_model, splits, predicted=predicted))
-    _publish(results, runs, out)
+    save_pictures(out, run_pictures(measurement.first_model, splits, predicted=predicted))
+    _write(results, runs, out)
     return results
 
 
-def _publish(results, runs, out):
+def _write(results, runs, out):
     partial = out / "results.partial.json"
     partial.write_text(json.dumps(results, indent=1))
     partial.replace(out / "results.json")
@@ -333,35 +303,6 @@ def _subset_function(train, fractions, num_draws, given, written):
 def _num_steps(num_labels, steps, batch_size):
     # Ten passes over the labels, within bounds: few labels need many passes, many need few.
     return int(min(max(steps[0], 10 * num_labels / batch_size), steps[1]))
-
-
-def _weights_hash(artifact):
-    preset = artifact / "preset.json"
-    if not preset.exists():
-        raise ValueError(
-            f"{artifact.parent} holds no artifact. Expected a finished run of cpc-keras pretrain, "
-            "or a directory that `model.export` wrote."
-        )
-    return json.loads(preset.read_text())["sha256"]["model.weights.h5"]
-
-
-def _check_shape(model, train, artifact):
-    if model.image_shape != train.image_shape:
-        raise ValueError(
-            f"The encoder in {artifact} takes images of shape {model.image_shape}; {train.source} "
-            f"has {train.image_shape}. Pass --image-size and --channels that fit."
-        )
-
-
-def _predictions(rows, results, train, subset):
-    """Classes that the frozen row gives the test images with the most labels, as it was scored."""
-    found = [r for r in results if r["row"] == "cpc_frozen" and r["draw"] == 0]
-    most = max(found, key=lambda r: r["fraction"])
-    (row,) = (row for row in rows if row.name == "cpc_frozen")
-    index = subset(most["fraction"], 0)
-    probabilities = row.fit_predict(index, train.labels[index], setting=most["setting"])
-    told = f"{ROW_TITLES['cpc_frozen']} on {most['num_labels']} labels, first pre-training seed"
-    return probabilities.argmax(axis=1), told
 
 
 def _facts(train, test):

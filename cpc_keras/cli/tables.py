@@ -1,6 +1,5 @@
 """`cpc-keras tables`."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -21,6 +20,7 @@ from cpc_keras.evaluation import (
     format_method_tables,
     label_scores,
     method_tables,
+    result_lock,
     top_k_accuracy,
 )
 from cpc_keras.methods import METHODS, needs_labels
@@ -243,7 +243,7 @@ class _Comparison:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def _keep(self, settings, result):
-        with _locked(self.out / "results.lock"):  # another process may be adding to it
+        with result_lock(self.out / "results.lock"):  # another process may be adding to it
             everything = {**self.found(), _key(settings): {"settings": settings, **result}}
             partial = self.out / "results.partial"
             partial.write_text(json.dumps(dict(sorted(everything.items())), indent=1) + "\n")
@@ -258,7 +258,7 @@ class _Comparison:
             return True
         locks = self.out / "locks"
         locks.mkdir(exist_ok=True)
-        with _locked(locks / _key(settings), wait=False) as mine:
+        with result_lock(locks / _key(settings), wait=False) as mine:
             if not mine:
                 return False
             started = time.monotonic()
@@ -327,7 +327,7 @@ class _Comparison:
         accuracies = []
         for rate in rates:
             settings = {**self._settings(dataclasses.replace(unit, seed=0)), "trial": rate}
-            with _locked(self.out / "locks" / f"trial-{_key(settings)}"):
+            with result_lock(self.out / "locks" / f"trial-{_key(settings)}"):
                 if _key(settings) not in self.found():
                     recipe = self._recipe(unit.row, 0, rate)
                     recipe = dataclasses.replace(recipe, num_epochs=-(-recipe.num_epochs // 2))
@@ -386,7 +386,7 @@ class _Comparison:
         if unit == "minutes":
             # Measured once, and the same for all seeds and processes.
             settings = {**self.common, "row": row, "ratio": self.plan.ratio, "timing": True}
-            with _locked(self.out / "locks" / f"timing-{row}"):
+            with result_lock(self.out / "locks" / f"timing-{row}"):
                 if _key(settings) not in self.found():
                     self._keep(settings, {"seconds_a_step": self._seconds_a_step(row)})
             budget = 60 * budget / self.found()[_key(settings)]["seconds_a_step"]
@@ -413,7 +413,7 @@ class _Comparison:
     def write(self):
         """Write the tables of all results of this plan's data and budget, whatever their rows."""
         # One process after the other: the last one finds what all have kept, and none writes half.
-        with _locked(self.out / "tables.lock"):
+        with result_lock(self.out / "tables.lock"):
             return self._write()
 
     def _write(self):
@@ -462,18 +462,3 @@ class _StepClock(keras.callbacks.Callback):
 
 def _key(settings):
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-
-
-@contextlib.contextmanager
-def _locked(path, *, wait=True):
-    """Hold a lock that ends with the process; `wait=False` yields `False` where it is taken."""
-    import fcntl  # of Linux and macOS, as this package
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True

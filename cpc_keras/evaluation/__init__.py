@@ -25,6 +25,7 @@ from cpc_keras.evaluation.nearest_neighbors import nearest_neighbors
 from cpc_keras.evaluation.network_row import NetworkRow
 from cpc_keras.evaluation.probe_row import ProbeRow
 from cpc_keras.evaluation.published_results import PUBLISHED_RESULTS, Published
+from cpc_keras.evaluation.result_lock import result_lock
 from cpc_keras.evaluation.result_log import ResultLog
 from cpc_keras.evaluation.retrieve_patches import PatchRetrieval, retrieve_patches
 from cpc_keras.evaluation.run_evidence import RunEvidence
@@ -75,6 +76,7 @@ __all__ = [
     "nearest_images",
     "nearest_neighbors",
     "num_fits",
+    "result_lock",
     "retrieve_patches",
     "run_pictures",
     "save_pictures",

@@ -1,15 +1,17 @@
-"""Results that outlive a stopped evaluation."""
+"""Results that outlive a stopped evaluation, and that processes share."""
 
 import json
 import os
 import pathlib
+
+from cpc_keras.evaluation.result_lock import result_lock
 
 
 class ResultLog:
     """Keeps results, one JSON line each, under the settings they were measured with.
 
     A stopped evaluation that is started again finds what it has measured; with other settings it
-    begins anew.
+    begins anew. Several processes may add to one file.
 
     Args:
         path: the file; made with the first result.
@@ -25,29 +27,49 @@ class ResultLog:
         self._path = pathlib.Path(path)
         # Through JSON, so that tuples and lists compare equal.
         self._settings = json.loads(json.dumps(settings))
-        self.results: list[dict] = []
-        if not self._path.exists():
-            return
+        with self._locked():
+            if self._path.exists():
+                found, results = self._read()
+                self._rewrite(results if found == self._settings else [])
+
+    @property
+    def results(self) -> list[dict]:
+        """All results so far, those of other processes too."""
+        found, results = self._read()
+        return results if found == self._settings else []
+
+    def add(self, result: dict) -> None:
+        """Append a result.
+
+        Raises:
+            RuntimeError: another process has begun anew with other settings.
+        """
+        with self._locked():
+            found, _ = self._read()
+            if found is None:
+                self._rewrite([result])
+                return
+            if found != self._settings:
+                raise RuntimeError(
+                    f"Another process measures into {self._path} with other settings: {found}. "
+                    f"This one's are {self._settings}. Give each its own directory."
+                )
+            with open(self._path, "a") as file:
+                file.write(json.dumps(result) + "\n")
+
+    def _locked(self):
+        return result_lock(self._path.with_suffix(".lock"))
+
+    def _read(self):
         lines = []
-        for line in self._path.read_text().splitlines():
+        for line in self._path.read_text().splitlines() if self._path.exists() else ():
             # A kill can tear the last line.
             try:
                 lines.append(json.loads(line))
             except json.JSONDecodeError:
                 break
-        if lines and lines[0] == self._settings:
-            self.results = lines[1:]
-        self._rewrite()
+        return (lines[0], lines[1:]) if lines else (None, [])
 
-    def add(self, result: dict) -> None:
-        """Append a result."""
-        self.results.append(result)
-        if not self._path.exists():
-            self._rewrite()
-            return
-        with open(self._path, "a") as file:
-            file.write(json.dumps(result) + "\n")
-
-    def _rewrite(self):
-        lines = [self._settings, *self.results]
+    def _rewrite(self, results):
+        lines = [self._settings, *results]
         self._path.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -183,6 +184,22 @@ def test_measured_again_on_the_subsets_that_were_written_nothing_changes(
     evaluate(out, folder, "--protocols", "none", "--out", again, "--subsets", out / "subsets")
     first, repeated = (json.loads((d / "results.json").read_text()) for d in (out, again))
     assert repeated["summary"] == first["summary"] and repeated["protocols"] == []
+
+
+@pytest.mark.slow
+def test_processes_at_the_same_time_share_an_evaluation(evaluated, folder, tmp_path):
+    out, _ = evaluated
+    shared = tmp_path / "shared"
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(evaluate, out, folder, "--out", shared) for _ in range(2)]
+        tables = [process.result().split("Results:")[0].split("\n\n")[0] for process in both]
+    first, results = (json.loads((d / "results.json").read_text()) for d in (out, shared))
+    assert results["summary"] == first["summary"]
+    assert tables[0] == tables[1]
+    # Each part once: settings, and what one process alone writes.
+    lines = (shared / "measurements.jsonl").read_text().splitlines()
+    assert len(lines) == len((out / "measurements.jsonl").read_text().splitlines())
+    assert len((shared / "protocols.jsonl").read_text().splitlines()) == 3
 
 
 def test_finetune_writes_a_classifier_and_overwrites_nothing(pretrained, folder, tmp_path, capsys):

@@ -1,6 +1,11 @@
-"""ResultLog."""
+"""ResultLog and result_lock."""
 
-from cpc_keras.evaluation import ResultLog
+import subprocess
+import sys
+
+import pytest
+
+from cpc_keras.evaluation import ResultLog, result_lock
 
 
 def test_results_are_found_again_under_the_same_settings(tmp_path):
@@ -29,3 +34,39 @@ def test_a_torn_last_line_is_dropped_and_the_log_goes_on(tmp_path):
     assert log.results == [{"a": 1}]
     log.add({"a": 5})
     assert ResultLog(path, {}).results == [{"a": 1}, {"a": 5}]
+
+
+def test_processes_see_what_others_add(tmp_path):
+    path = tmp_path / "log.jsonl"
+    one, other = ResultLog(path, {}), ResultLog(path, {})
+    one.add({"a": 1})
+    other.add({"a": 2})
+    assert one.results == other.results == [{"a": 1}, {"a": 2}]
+
+
+def test_results_are_not_mixed_with_those_of_other_settings(tmp_path):
+    path = tmp_path / "log.jsonl"
+    one = ResultLog(path, {"steps": 1})
+    one.add({"a": 1})
+    ResultLog(path, {"steps": 2}).add({"a": 2})
+    with pytest.raises(RuntimeError, match="with other settings"):
+        one.add({"a": 3})
+    assert one.results == []
+
+
+def test_a_lock_is_held_by_one_and_ends_with_the_process(tmp_path):
+    path = tmp_path / "locks" / "part"
+    hold = (
+        "import sys, time; from cpc_keras.evaluation import result_lock\n"
+        "with result_lock(sys.argv[1]): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with result_lock(path, wait=False) as mine:
+            assert not mine
+        other.kill()
+        other.wait()
+    with result_lock(path, wait=False) as mine:
+        assert mine

@@ -1,0 +1,174 @@
+"""What `cpc-keras evaluate` measures, in parts that processes share."""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from cpc_keras.cli.run_protocols import run_protocols
+from cpc_keras.data import Splits
+from cpc_keras.evaluation import ROW_TITLES, ResultLog, label_efficiency, num_fits, result_lock
+from cpc_keras.models import PretrainingModel
+
+
+class RunMeasurement:
+    """Label efficiency and protocols of runs, one for each pre-training seed.
+
+    A part is a row at one share of the labels, of one seed. A process takes the parts that no other
+    one has taken, and at the end waits for those that others measure.
+
+    Args:
+        splits: labelled training and test images.
+        runs: run directories or artifacts.
+        out: directory of the results.
+        settings: JSON-like dict of everything that the label efficiency depends on; `fractions` and
+            `num_draws` are read from it.
+        make_rows: function from a model and its seed to the rows.
+        subset: function from a fraction and a draw to the positions of labels.
+        protocols: names, of `run_protocols`.
+    """
+
+    def __init__(
+        self,
+        splits: Splits,
+        runs: list[pathlib.Path],
+        out: pathlib.Path,
+        *,
+        settings: dict,
+        make_rows: Callable[[PretrainingModel, int], list],
+        subset: Callable[[float, int], np.ndarray],
+        protocols: tuple[str, ...],
+    ):
+        self.splits, self.runs = splits, runs
+        self.artifacts = [
+            run if (run / "preset.json").exists() else run / "artifact" for run in runs
+        ]
+        # Each result names the weights it is of: those of other weights are not taken over, and a
+        # further seed leaves the others measured.
+        self.weights = [_weights_hash(artifact) for artifact in self.artifacts]
+        self.first_model, self.num_trials = None, None
+        self._fractions, self._num_draws = settings["fractions"], settings["num_draws"]
+        self._make_rows, self._subset, self._protocols = make_rows, subset, protocols
+        self._log = ResultLog(out / "measurements.jsonl", settings)
+        self._beside = ResultLog(out / "protocols.jsonl", {"data": splits.train.source})
+        self._locks = out / "locks"
+        self._counted = set()
+        self._frozen_row = None
+        self._bar = None
+
+    def run(self) -> None:
+        """Measure what is missing; resumable."""
+        seeds = range(len(self.runs))
+        for wait in (False, True):
+            seeds = [seed for seed in seeds if not self._measure_seed(seed, wait=wait)]
+        self._bar.close()
+
+    @property
+    def results(self) -> list[dict]:
+        """Of the label efficiency, a seed after the other."""
+        return [result for seed in range(len(self.runs)) for result in self._measured(seed)]
+
+    @property
+    def protocol_results(self) -> list[dict]:
+        """Of the protocols with all labels."""
+        return [
+            result
+            for result in self._beside.results
+            if result["weights"] in self.weights and result["protocol"] in self._protocols
+        ]
+
+    def predict(self) -> tuple[np.ndarray, str]:
+        """Classes that the frozen row gives the test images with the most labels, and what it is.
+
+        As it was scored, of the first pre-training seed.
+        """
+        found = [r for r in self._measured(0) if (r["row"], r["draw"]) == ("cpc_frozen", 0)]
+        most = max(found, key=lambda r: r["fraction"])
+        index = self._subset(most["fraction"], 0)
+        labels = self.splits.train.labels[index]
+        probabilities = self._frozen_row.fit_predict(index, labels, setting=most["setting"])
+        told = f"{ROW_TITLES['cpc_frozen']} on {most['num_labels']} labels, first pre-training seed"
+        return probabilities.argmax(axis=1), told
+
+    def _measured(self, seed):
+        return self._of_seed(self._log, seed)
+
+    def _of_seed(self, log, seed):
+        return [r for r in log.results if (r["seed"], r["weights"]) == (seed, self.weights[seed])]
+
+    def _keep(self, log, seed):
+        return lambda result: log.add({**result, "seed": seed, "weights": self.weights[seed]})
+
+    def _measure_seed(self, seed, *, wait):
+        """Return whether all of a seed is measured now."""
+        model = PretrainingModel.from_preset(self.artifacts[seed])
+        _check_shape(model, self.splits.train, self.artifacts[seed])
+        # Of the random weights that are compared with: the same command gives the same figures.
+        keras.utils.set_random_seed(seed)
+        rows = self._make_rows(model, seed)
+        if self._bar is None:
+            self.num_trials = len(rows[0].settings)
+            total = num_fits(rows, fractions=self._fractions, num_draws=self._num_draws)
+            self._bar = tqdm(desc="evaluation", total=total * len(self.runs), unit="fit")
+        if seed == 0:
+            self.first_model = model
+            (self._frozen_row,) = (row for row in rows if row.name == "cpc_frozen")
+        parts = [(row, fraction) for row in rows for fraction in self._fractions]
+        complete = [self._measure_part(seed, *part, wait=wait) for part in parts]
+        return all([*complete, self._run_protocols(seed, model, wait=wait)])
+
+    def _measure_part(self, seed, row, fraction, *, wait):
+        part = f"{self.weights[seed][:12]}-{seed}-{row.name}-{fraction:g}"
+        if part in self._counted:
+            return True
+        with result_lock(self._locks / part, wait=wait) as mine:
+            if not mine:
+                return False
+            label_efficiency(
+                [row],
+                train_labels=self.splits.train.labels,
+                test_labels=self.splits.test.labels,
+                fractions=[fraction],
+                num_draws=self._num_draws,
+                train_groups=self.splits.train.groups,
+                subset=self._subset,
+                done=self._measured(seed),
+                on_result=self._keep(self._log, seed),
+                on_fit=self._bar.update,
+            )
+        self._counted.add(part)
+        return True
+
+    def _run_protocols(self, seed, model, *, wait):
+        with result_lock(self._locks / f"{self.weights[seed][:12]}-protocols", wait=wait) as mine:
+            if mine:
+                run_protocols(
+                    model.encoder,
+                    self.splits,
+                    names=self._protocols,
+                    run=self.runs[seed],
+                    done=self._of_seed(self._beside, seed),
+                    on_result=self._keep(self._beside, seed),
+                )
+            return mine
+
+
+def _weights_hash(artifact):
+    preset = artifact / "preset.json"
+    if not preset.exists():
+        raise ValueError(
+            f"{artifact.parent} holds no artifact. Expected a finished run of cpc-keras pretrain, "
+            "or a directory that `model.export` wrote."
+        )
+    return json.loads(preset.read_text())["sha256"]["model.weights.h5"]
+
+
+def _check_shape(model, train, artifact):
+    if model.image_shape != train.image_shape:
+        raise ValueError(
+            f"The encoder in {artifact} takes images of shape {model.image_shape}; {train.source} "
+            f"has {train.image_shape}. Pass --image-size and --channels that fit."
+        )
