@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import scale_sim
-from benchmarks.scale_sim import GPU, Link, Network
+from benchmarks import gpu_cluster, scale_sim
+from benchmarks.gpu_cluster import GPU, Link, Network
 
 LINK = Link(2.0, 8.0)
 NETWORK = Network(41e9, 32_000_000, 600_000_000, 330e6, 36, 144, 64)
@@ -45,14 +45,14 @@ def test_rings_take_what_rings_that_pass_messages_take(num_devices):
     gathered = held.copy()
     seconds, _ = pass_on(gathered, LINK, add=False, first=0)
     np.testing.assert_array_equal(gathered, np.broadcast_to(own, held.shape))
-    assert scale_sim.ring_all_gather(8 * 5, p, LINK) == pytest.approx(seconds)
+    assert gpu_cluster.ring_all_gather(8 * 5, p, LINK) == pytest.approx(seconds)
     reduced = held.copy()
     scattered, _ = pass_on(reduced, LINK, add=True, first=0)
-    assert scale_sim.ring_reduce_scatter(8 * 5 * p, p, LINK) == pytest.approx(scattered)
+    assert gpu_cluster.ring_reduce_scatter(8 * 5 * p, p, LINK) == pytest.approx(scattered)
     # Device d has summed part d + 1 last, and passes it on.
     back, _ = pass_on(reduced, LINK, add=False, first=1)
     np.testing.assert_allclose(reduced, np.broadcast_to(total, held.shape), atol=1e-12)
-    assert scale_sim.ring_all_reduce(8 * 5 * p, p, LINK) == pytest.approx(scattered + back)
+    assert gpu_cluster.ring_all_reduce(8 * 5 * p, p, LINK) == pytest.approx(scattered + back)
 
 
 def test_two_levels_take_what_two_rings_of_messages_take_and_send_what_they_send():
@@ -73,15 +73,15 @@ def test_two_levels_take_what_two_rings_of_messages_take_and_send_what_they_send
         np.testing.assert_allclose(held[0].ravel(), expected)
     seconds += to + back + inside
     sent = bytes_to + bytes_back
-    assert scale_sim.reduce(8 * 12, 6, cluster) == pytest.approx((seconds, sent))
+    assert gpu_cluster.reduce(8 * 12, 6, cluster) == pytest.approx((seconds, sent))
     # Gathered: 2 turns between machines of 8 bytes, then one of 24 inside.
     expected = 2 * (2.0 + 8 / 8.0) + (1.0 + 24 / 4.0)
-    assert scale_sim.gather(8, 6, cluster) == pytest.approx((expected, 16))
+    assert gpu_cluster.gather(8, 6, cluster) == pytest.approx((expected, 16))
 
 
 def test_one_gpu_sends_nothing_and_one_machine_nothing_over_its_adapters():
-    assert scale_sim.gather(100, 1) == (0.0, 0) and scale_sim.reduce(100, 1) == (0.0, 0)
-    assert scale_sim.gather(100, 8)[1] == 0 and scale_sim.reduce(100, 8)[1] == 0
+    assert gpu_cluster.gather(100, 1) == (0.0, 0) and gpu_cluster.reduce(100, 1) == (0.0, 0)
+    assert gpu_cluster.gather(100, 8)[1] == 0 and gpu_cluster.reduce(100, 8)[1] == 0
 
 
 def test_seen_information_is_a_bit_less_than_what_was_measured_and_never_above_ln_n():
@@ -108,7 +108,7 @@ def test_pointwise_information_is_the_logarithm_of_the_ratio_of_densities():
 
 
 def test_a_step_counts_every_score_code_and_weight_once():
-    told = scale_sim.step(NETWORK, 16, 4, RATIOS)
+    told = gpu_cluster.step(NETWORK, 16, 4, RATIOS)
     assert told["candidates"] == 16 * 4 * 36
     scored = 2 * 3 * (4 * 144) * (16 * 4 * 36) * 64
     assert told["seconds"]["scores"] == pytest.approx(scored / (0.7 * GPU.flops))
@@ -117,19 +117,19 @@ def test_a_step_counts_every_score_code_and_weight_once():
     own = 4 * 36 * 64 * 4
     assert told["network_bytes"]["codes"] == own + 2 * (1 / 2) * 16 * own / 8
     assert told["network_bytes"]["gradients"] == 2 * (1 / 2) * 4 * 32_000_000 / 8
-    sampled = scale_sim.step(NETWORK, 16, 4, RATIOS, num_negatives=575)
+    sampled = gpu_cluster.step(NETWORK, 16, 4, RATIOS, num_negatives=575)
     assert sampled["candidates"] == 576
     assert sampled["seconds"]["scores"] == pytest.approx(told["seconds"]["scores"] / 4)
     assert sampled["seconds"]["codes"] == told["seconds"]["codes"]
-    alone = scale_sim.step(NETWORK, 16, 4, RATIOS, gathered_from=1)
+    alone = gpu_cluster.step(NETWORK, 16, 4, RATIOS, gathered_from=1)
     assert alone["candidates"] == 4 * 36 and alone["seconds"]["codes"] == 0
     assert alone["seconds"]["gradients"] == told["seconds"]["gradients"]
 
 
 def test_images_that_do_not_fit_are_encoded_once_more():
-    most = scale_sim.fits(NETWORK)
+    most = gpu_cluster.fits(NETWORK)
     assert most * NETWORK.activation_bytes < 64e9 < 2 * most * NETWORK.activation_bytes + 600e6
-    whole, more = (scale_sim.step(NETWORK, 8, n, RATIOS) for n in (most, 2 * most))
+    whole, more = (gpu_cluster.step(NETWORK, 8, n, RATIOS) for n in (most, 2 * most))
     assert more["seconds"]["encoder"] == pytest.approx(2 * 4 / 3 * whole["seconds"]["encoder"])
 
 
