@@ -53,7 +53,7 @@ def _change(of="mnist_5k", **settings):
 
 
 def _cifar10(steps, **settings):
-    return _change("cifar10", steps_per_epoch=steps, **settings)
+    return _change("cifar10", steps_per_epoch=steps, **{"encoder_width": 256, **settings})
 
 
 ALONE = {"independent_targets": False, "image_augmentation": "none"}
@@ -102,16 +102,16 @@ SEARCHES = {
         augmentation="none",
         num_epochs=1,
         candidates={
-            "recipe": _cifar10(2000),
+            "codes of 256": _cifar10(2000),
             "batches of 64": _cifar10(1000, batch_size=64, num_anchors=512),
             "four directions": _cifar10(800, directions=ALL_DIRECTIONS),
             "learning rate 1e-3": _cifar10(2000, learning_rate=1e-3),
             "learning rate 5e-3": _cifar10(2000, learning_rate=5e-3),
+            # The recipe.
             "codes of 512": _cifar10(1400, encoder_width=512),
             "candidates: same position": _cifar10(
                 1800, candidates="same_position", num_anchors=None
             ),
-            "contexts in place of codes": _cifar10(2000, features="contexts"),
         },
     ),
 }

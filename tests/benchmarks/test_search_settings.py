@@ -45,10 +45,14 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
     assert found["recipe, 3 epochs"]["mean_accuracy"] == 0.5
 
 
-def test_the_page_tells_what_was_found_on_fashion_mnist():
-    found = json.loads((search_settings.RESULTS / "fashion_mnist_search.json").read_text())
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [("fashion_mnist", "recipe of MNIST-5k, 10 epochs"), ("cifar10", "codes of 256, 2000 steps")],
+)
+def test_the_page_tells_what_was_found(name, base):
+    found = json.loads((search_settings.RESULTS / f"{name}_search.json").read_text())
     page = search_settings.RESULTS.parents[1] / "docs" / "cpc_choices.md"
-    table = search_settings.table(found, "recipe of MNIST-5k, 10 epochs")
+    table = search_settings.table(found, base)
     assert table in page.read_text(encoding="utf-8")
     assert table.count("\n") == len(found) + 1 and "± 0.0" not in table
 
