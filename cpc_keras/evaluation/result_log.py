@@ -1,5 +1,6 @@
 """Results that outlive a stopped evaluation, and that processes share."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -10,8 +11,9 @@ from cpc_keras.evaluation.result_lock import result_lock
 class ResultLog:
     """Keeps results, one JSON line each, under the settings they were measured with.
 
-    A stopped evaluation that is started again finds what it has measured; with other settings it
-    begins anew. Several processes may add to one file.
+    A stopped evaluation that is started again finds what it has measured. With other settings it
+    begins anew; the results of before are put aside, beside the file, and are there again with
+    their settings. Several processes may add to one file.
 
     Args:
         path: the file; made with the first result.
@@ -28,9 +30,15 @@ class ResultLog:
         # Through JSON, so that tuples and lists compare equal.
         self._settings = json.loads(json.dumps(settings))
         with self._locked():
-            if self._path.exists():
+            found, results = self._read()
+            if found not in (None, self._settings):
+                self._path.replace(self._aside(found))
+                if self._aside(self._settings).exists():
+                    self._aside(self._settings).replace(self._path)
                 found, results = self._read()
-                self._rewrite(results if found == self._settings else [])
+            if found is not None:
+                # Without a line that was torn.
+                self._rewrite(results)
 
     @property
     def results(self) -> list[dict]:
@@ -59,6 +67,10 @@ class ResultLog:
 
     def _locked(self):
         return result_lock(self._path.with_suffix(".lock"))
+
+    def _aside(self, settings):
+        name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        return self._path.with_name(f"{self._path.stem}-{name}{self._path.suffix}")
 
     def _read(self):
         lines = []

@@ -16,11 +16,14 @@ def test_results_are_found_again_under_the_same_settings(tmp_path):
     assert ResultLog(path, {"steps": (1, 2)}).results == [{"a": 1}, {"a": 2}]
 
 
-def test_results_of_other_settings_are_not_taken_over(tmp_path):
+def test_results_of_other_settings_are_not_taken_over_and_not_lost(tmp_path):
     path = tmp_path / "log.jsonl"
     ResultLog(path, {"steps": 1}).add({"a": 1})
     log = ResultLog(path, {"steps": 2})
+    assert log.results == []
     log.add({"a": 3})
+    assert ResultLog(path, {"steps": 2}).results == [{"a": 3}]
+    assert ResultLog(path, {"steps": 1}).results == [{"a": 1}]
     assert ResultLog(path, {"steps": 2}).results == [{"a": 3}]
 
 
