@@ -76,15 +76,18 @@ def test_training_moves_the_rows_of_the_batch_and_evaluation_moves_none():
     np.testing.assert_allclose(model.bank.directions, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_normalized_codes_of_an_untrained_network_do_not_all_point_the_same_way():
+def test_normalized_codes_of_untrained_networks_do_not_all_point_the_same_way():
     images = images_of(64)
+    keras.utils.set_random_seed(0)  # The weights, which `seed` of the model does not draw.
 
     def mean_cosine(**options):
-        codes = unit(np.asarray(build(**options)(images, training=True)))
-        return (codes @ codes.T)[~np.eye(64, dtype=bool)].mean()
+        # One network's is anything from 0.1 to 0.6 where codes are not normalized.
+        networks = [build(**options) for _ in range(8)]
+        codes = [unit(np.asarray(network(images, training=True))) for network in networks]
+        return np.mean([(c @ c.T)[~np.eye(64, dtype=bool)].mean() for c in codes])
 
     assert build(normalize_codes=False).code_normalization is None
-    assert mean_cosine(normalize_codes=False) > 0.5 > 0.1 > abs(mean_cosine())
+    assert mean_cosine(normalize_codes=False) > 0.2 > 0.05 > abs(mean_cosine())
 
 
 @pytest.mark.parametrize("options", [{}, {"num_negatives": 64}], ids=["softmax", "noise"])
