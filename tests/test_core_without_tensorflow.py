@@ -1,5 +1,7 @@
 """The core trains on Keras's JAX backend where TensorFlow cannot be imported."""
 
+import pytest
+
 SCRIPT = """
 import sys
 
@@ -39,5 +41,6 @@ print("all is well")
 """
 
 
+@pytest.mark.slow
 def test_the_core_trains_on_jax_where_tensorflow_cannot_be_imported(run_on_jax):
     assert run_on_jax(SCRIPT).strip().endswith("all is well")

@@ -1,5 +1,7 @@
 """All augmentations train within one compiled step of Keras's JAX backend, without TensorFlow."""
 
+import pytest
+
 SCRIPT = """
 import sys
 
@@ -34,5 +36,6 @@ print("all is well")
 """
 
 
+@pytest.mark.slow
 def test_all_augmentations_train_in_one_compiled_step_on_jax(run_on_jax):
     assert run_on_jax(SCRIPT).strip().endswith("all is well")

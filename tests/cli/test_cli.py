@@ -147,6 +147,7 @@ def evaluated(pretrained, folder):
     return out, evaluate(out, folder)
 
 
+@pytest.mark.slow
 def test_evaluate_prints_a_table_and_writes_results_and_report(evaluated):
     out, printed = evaluated
     for text in ("CPC, fine-tuned", "ordinary CNN", "50% (16)", "100% (32)", "report.html"):
@@ -193,6 +194,7 @@ def test_processes_share_an_evaluation_on_subsets_that_were_written(evaluated, f
         assert len(lines[0]) == len(lines[1])
 
 
+@pytest.mark.slow
 def test_finetune_writes_a_classifier_and_overwrites_nothing(pretrained, folder, tmp_path, capsys):
     out = tmp_path / "classifier"
     arguments = ("finetune", pretrained[0], "--data", folder, "--out", out, "--steps", 4)
@@ -238,6 +240,7 @@ def test_tensorboard_gets_scalars_of_the_probes_and_files_for_its_projector(
     assert set(names) == {"left", "right"} and len(names) == 32
 
 
+@pytest.mark.slow
 def test_report_is_rebuilt_from_what_runs_hold_and_compares_them(evaluated, tmp_path, capsys):
     out, _ = evaluated
     made = (out / "report.html").read_bytes()

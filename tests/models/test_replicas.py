@@ -117,12 +117,12 @@ def _run(script, number, arguments):
 
 
 def test_two_replicas_score_the_candidates_of_the_whole_batch_with_its_gradients():
-    _assert_same_scores(2, [*KINDS, {"nt_xent": True}])
+    _assert_same_scores(2, [KINDS[0], KINDS[-1], {"nt_xent": True}])
 
 
 @pytest.mark.slow
 def test_four_replicas_score_the_candidates_of_the_whole_batch_with_its_gradients():
-    _assert_same_scores(4, [*KINDS, {"similarity": "cosine"}])
+    _assert_same_scores(4, [*KINDS, {"similarity": "cosine"}, {"nt_xent": True}])
 
 
 def _assert_same_scores(number, options):
@@ -133,6 +133,7 @@ def _assert_same_scores(number, options):
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7, err_msg=str(option))
 
 
+@pytest.mark.slow
 def test_what_is_not_gathered_and_what_each_replica_draws():
     options = [{"gather_candidates": False}, {"gather_candidates": True}, {"num_anchors": 8}]
     alone, gathered, anchors = _run(SCORE, 4, options)
