@@ -1,5 +1,7 @@
 """A layer for a random share of the images."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -10,9 +12,11 @@ from cpc_keras.augmentations.random_image_layer import RandomImageLayer
 class RandomApply(RandomImageLayer):
     """Applies a layer to each image of a batch with the same probability, independently.
 
-    All images go through the layer, and those not drawn are put back, so that shapes stay static:
-    the cost is that of the layer, whatever the rate. Off at evaluation, even where the inner layer
-    would not be.
+    With a rate up to a half only about that share of a large batch goes through the layer: places
+    enough for the number drawn and six of its standard deviations, since shapes must not depend on
+    the draw. Should more be drawn (fewer than one batch in a million), those beyond stay as they
+    are. Otherwise all images go through it, and those not drawn are put back. Off at evaluation,
+    even where the inner layer would not be.
 
     Args:
         layer: any layer that keeps the shape of images; a `keras.Sequential` for several.
@@ -51,8 +55,26 @@ class RandomApply(RandomImageLayer):
 
     def augment(self, images):
         """Apply the layer to some images."""
-        changed = ops.cast(self.layer(images, training=True), "float32")
-        return ops.where(self.uniform(images, 0, 1) < self.rate, changed, images)
+        drawn = self.uniform(images, 0, 1)
+        if not 0 < self.rate <= 0.5:
+            return ops.where(drawn < self.rate, self._change(images), images)
+        # Those drawn come first; images that fill the other places are put back.
+        order = ops.argsort(ops.reshape(drawn, (-1,)))[: self._num_places(ops.shape(images)[0])]
+        chosen, drawn = (ops.take(x, order, axis=0) for x in (images, drawn))
+        changed = ops.where(drawn < self.rate, self._change(chosen), chosen)
+        return ops.scatter_update(images, order[:, None], changed)
+
+    def _change(self, images):
+        return ops.cast(self.layer(images, training=True), "float32")
+
+    def _num_places(self, batch):
+        # A number where the size of the batch is one (XLA wants it so), else a tensor.
+        if isinstance(batch, int):
+            spread = math.sqrt(batch * self.rate * (1 - self.rate))
+            return min(batch, math.ceil(batch * self.rate + 6 * spread))
+        size = ops.cast(batch, "float32")
+        spread = ops.sqrt(size * self.rate * (1 - self.rate))
+        return ops.minimum(batch, ops.cast(ops.ceil(size * self.rate + 6 * spread), "int32"))
 
     def get_config(self):
         """Return the constructor's arguments, the layer serialised."""

@@ -51,7 +51,7 @@ def choice(seed):
 
 def chance(seed):
     """A layer that is applied to some, with layers inside."""
-    return RandomApply(keras.Sequential([RandomAffine(20, seed=4)]), 0.6, seed=seed)
+    return RandomApply(keras.Sequential([RandomAffine(20, seed=4)]), 0.3, seed=seed)
 
 
 # Name: how to build it with a seed. Every argument that is no default must differ from it, so that
@@ -282,13 +282,44 @@ def test_dealing_gives_every_image_every_layer_with_the_same_chance():
     assert np.isin(rounds.round(), (10, 30, 60)).all()
 
 
-def test_a_chance_is_independent_from_image_to_image():
-    layer = RandomApply(keras.layers.RandomInvert((1.0, 1.0)), 0.2, seed=0)
-    batch = np.full((4000, 1, 1, 1), 100, "float32")
-    drawn = (run(layer, batch, training=True).ravel() != 100).astype("float64")
-    assert abs(drawn.mean() - 0.2) < 6 * math.sqrt(0.2 * 0.8 / 4000)
+@pytest.mark.parametrize("rate", [0.2, 0.8])
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_chance_is_independent_from_image_to_image(rate, graph):
+    layer = RandomApply(keras.layers.RandomInvert((1.0, 1.0)), rate, seed=0)
+    apply = lambda x: layer(x, training=True)  # noqa: E731
+    if graph:
+        signature = [tf.TensorSpec((None, 1, 1, 2), tf.float32)]
+        apply = tf.function(apply, input_signature=signature)
+    # Each image tells its number, to see that none takes another's place.
+    batch = np.stack([np.arange(4000) % 100, np.arange(4000) // 100], axis=-1).astype("float32")
+    result = np.asarray(apply(batch[:, None, None])).reshape(batch.shape)
+    changed = result != batch
+    np.testing.assert_array_equal(result, np.where(changed, 255 - batch, batch))
+    drawn = changed.all(axis=-1).astype("float64")
+    assert (changed.any(axis=-1) == changed.all(axis=-1)).all()
+    assert abs(drawn.mean() - rate) < 6 * math.sqrt(0.2 * 0.8 / 4000)
     # Neighbours know nothing of each other.
     assert abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) < 6 / math.sqrt(4000)
+
+
+def test_how_many_are_drawn_of_a_batch_is_binomial():
+    layer = RandomApply(keras.layers.RandomInvert((1.0, 1.0)), 0.3, seed=0)
+    batch = tf.zeros((10, 1, 1, 1))
+    deal = tf.function(lambda x: layer(x, training=True))
+    counts = [int((deal(batch).numpy() > 0).sum()) for _ in range(1000)]
+    assert abs(np.mean(counts) - 3) < 6 * math.sqrt(2.1 / 1000)
+    assert 0.7 < np.var(counts) / 2.1 < 1.3
+
+
+def test_of_a_large_batch_few_more_than_those_drawn_see_the_layer():
+    class Seen(keras.layers.Layer):
+        def call(self, inputs, training=False):
+            sizes.append(inputs.shape[0])
+            return inputs
+
+    sizes = []
+    RandomApply(Seen(), 0.2)(np.zeros((1568, 1, 1, 1)), training=True)
+    assert sizes == [math.ceil(1568 * 0.2 + 6 * math.sqrt(1568 * 0.16))] == [409]
 
 
 def test_untouched_images_pass_exactly():
