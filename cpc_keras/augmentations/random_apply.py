@@ -13,10 +13,10 @@ class RandomApply(RandomImageLayer):
     """Applies a layer to each image of a batch with the same probability, independently.
 
     With a rate up to a half only about that share of a large batch goes through the layer: places
-    enough for the number drawn and six of its standard deviations, since shapes must not depend on
-    the draw. Should more be drawn (fewer than one batch in a million), those beyond stay as they
-    are. Otherwise all images go through it, and those not drawn are put back. Off at evaluation,
-    even where the inner layer would not be.
+    enough for the mean number drawn, six of its standard deviations and four, since shapes must not
+    depend on the draw. Should more be drawn (less than one batch in a million), those beyond stay
+    as they are. Otherwise all images go through it, and those not drawn are put back. Off at
+    evaluation, even where the inner layer would not be.
 
     Args:
         layer: any layer that keeps the shape of images; a `keras.Sequential` for several.
@@ -71,10 +71,10 @@ class RandomApply(RandomImageLayer):
         # A number where the size of the batch is one (XLA wants it so), else a tensor.
         if isinstance(batch, int):
             spread = math.sqrt(batch * self.rate * (1 - self.rate))
-            return min(batch, math.ceil(batch * self.rate + 6 * spread))
+            return min(batch, math.ceil(batch * self.rate + 6 * spread) + 4)
         size = ops.cast(batch, "float32")
         spread = ops.sqrt(size * self.rate * (1 - self.rate))
-        return ops.minimum(batch, ops.cast(ops.ceil(size * self.rate + 6 * spread), "int32"))
+        return ops.minimum(batch, ops.cast(ops.ceil(size * self.rate + 6 * spread), "int32") + 4)
 
     def get_config(self):
         """Return the constructor's arguments, the layer serialised."""

@@ -8,7 +8,7 @@ import keras
 
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
-from cpc_keras.cli.options import Numbers, data_options, images_option, load
+from cpc_keras.cli.options import Numbers, data_options, drawn, images_option, load
 from cpc_keras.cli.probe_callbacks import probe_callbacks
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
 from cpc_keras.data import label_subset
@@ -275,7 +275,7 @@ def pretrain_and_export(
         run_directory=run_directory,
         recipe=recipe,
         facts=facts,
-        held_out_images=None if splits.test is None else splits.test.images[:NUM_HELD_OUT],
+        held_out_images=None if splits.test is None else drawn(splits.test, NUM_HELD_OUT).images,
         callbacks=callbacks,
         tensorboard=tensorboard,
         labels=labels,

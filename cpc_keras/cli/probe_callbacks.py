@@ -5,6 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
+from cpc_keras.cli.options import drawn
 from cpc_keras.data import ImageData, Splits
 from cpc_keras.training import (
     CollapseMonitor,
@@ -49,11 +50,10 @@ def probe_callbacks(
     """
     if not every:
         return []
-    index = np.sort(np.random.default_rng(0).permutation(len(splits.train))[:NUM_PROBED])
-    probed = splits.train.subset(index)
+    probed = drawn(splits.train, NUM_PROBED)
     images = _as_seen(probed, recipe)
     callbacks = [CollapseMonitor(images, every=every)]
-    held_out = splits.test and splits.test.subset(range(min(num_held_out, len(splits.test))))
+    held_out = drawn(splits.test, num_held_out)
     if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
         callbacks.append(
             MutualInformation(_as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)

@@ -92,14 +92,16 @@ def array_source(
                 "a .npy file, which can be read in parts. Leave it out, or save the images alone: "
                 "numpy.save(path, images)."
             )
-        fitted = fit_images(images, image_size=image_size, channels=channels)
-        if not in_memory and fitted is not images:
+        size, depth = images.shape[1:3], images.shape[3]
+        is_fit = image_size in (None, size) and channels in (None, depth)
+        if not in_memory and not (is_fit and images.dtype == np.uint8):
             raise ValueError(
                 f"{source}: received in_memory=False (--stream) for images of type {images.dtype} "
                 f"and shape {images.shape[1:]} that have to be converted to uint8, image_size="
                 f"{image_size} and channels={channels}. Expected images as they are wanted. "
                 "Convert the file once, or leave it out."
             )
+        fitted = fit_images(images, image_size=image_size, channels=channels)
         labels = _labels(arrays[names[1]], names[1], source) if names[1] in arrays else None
         class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
         return ImageData(fitted, labels=labels, class_names=class_names, source=source)

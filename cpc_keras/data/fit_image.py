@@ -28,8 +28,8 @@ def fit_image(
         uint8 `[height, width, channels]`.
 
     Raises:
-        ValueError: If the pixels have no known range (float, or integers beyond 16 bits), or an
-            array's channels cannot be converted.
+        ValueError: If the pixels have no known range (float, or integers below 0 or beyond 16
+            bits), or an array's channels cannot be converted.
 
     Example:
         >>> fit_image(np.zeros((8, 8, 3), "uint8"), image_size=(4, 6), channels=1).shape
@@ -62,10 +62,10 @@ def _eight_bits(pixels: np.ndarray) -> np.ndarray:
         return pixels
     if not np.issubdtype(pixels.dtype, np.integer):
         raise ValueError(f"{pixels.dtype} pixels have no known range; convert them to 8 or 16 bits")
-    if pixels.dtype.itemsize > 2 and (pixels.min() < 0 or pixels.max() > 65535):
+    if pixels.dtype != np.uint16 and (pixels.min() < 0 or pixels.max() > 65535):
         raise ValueError(
             f"integer pixels from {pixels.min()} to {pixels.max()} go beyond 16 bits; convert them "
-            "to 8 or 16 bits"
+            "to 8 or 16 bits (uint8, uint16) over the range that matters"
         )
     # 65,535 = 255 * 257; half of 257 rounds to the nearest.
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -14,7 +14,8 @@ def fit_images(
     """Brings images to a size and a number of channels, as uint8; each as `fit_image` does.
 
     Args:
-        images: uint8 or uint16 `[n, height, width, channels]`; wider integers within 16 bits pass.
+        images: uint8 or uint16 `[n, height, width, channels]`; other integers pass where their
+            range tells that they have 16 bits.
         image_size: `(height, width)` to resize to; None keeps the size.
         channels: 1 (grey) or 3 (RGB); None keeps what there is.
 
@@ -22,8 +23,9 @@ def fit_images(
         uint8 `[n, height, width, channels]`: the array itself where nothing is to be done.
 
     Raises:
-        ValueError: If the pixels have no known range (float, or integers beyond 16 bits), or the
-            channels cannot be converted.
+        ValueError: If the pixels have no known range (float; integers below 0, beyond 16 bits, or
+            of another type than uint8 and uint16 that might have 8 bits), or the channels cannot be
+            converted.
 
     Example:
         >>> fit_images(np.zeros((5, 8, 8, 3), "uint8"), image_size=(4, 6), channels=1).shape
@@ -33,6 +35,13 @@ def fit_images(
     same_size = image_size is None or tuple(image_size) == (height, width)
     if same_size and channels in (None, depth) and images.dtype == np.uint8:
         return images
+    is_clear = images.dtype in (np.uint8, np.uint16) or not np.issubdtype(images.dtype, np.integer)
+    if not is_clear and len(images) and 0 <= images.min() <= images.max() <= 255:
+        raise ValueError(
+            f"{images.dtype} pixels from {images.min()} to {images.max()} may have 8 bits, or 16 "
+            'and be dark. Expected uint8 or uint16. Convert them: images.astype("uint8"), or '
+            '"uint16" where 65,535 is white.'
+        )
     # Imported on demand, with Pillow: what fits already does without.
     from cpc_keras.data.fit_image import fit_image
 

@@ -133,6 +133,8 @@ def mixed_batches(
 
 
 def _take(images, index):
+    if np.array_equal(index, np.arange(len(images))):
+        return images  # all of them: a copy could be as large as the memory
     return images.subset(index) if isinstance(images, ImageFiles) else np.asarray(images)[index]
 
 

@@ -113,10 +113,12 @@ def _check_batch_size(num_images, num_seen, batch_size, smallest_batch):
 
 def _warn_of_range(images):
     low, high = float(images.min()), float(images.max())
-    if low < 0 or 0 < high <= 1:
-        looks = "[0, 1]" if low >= 0 else f"[{low:.3g}, {high:.3g}]"
+    # Written so that NaN is told of as well.
+    if not 0 <= low <= high < 256 or 0 < high <= 1:
+        looks = "[0, 1]" if 0 <= low <= high <= 1 else f"[{low:.4g}, {high:.4g}]"
         warnings.warn(
             f"The image values look like {looks}, but [0, 255] is expected: scaling happens inside "
-            "the model. Pass the pixels as they are (for [0, 1]: images * 255).",
+            "the model. Pass the pixels as they are (for [0, 1]: images * 255; for 16 bits: "
+            "images / 257).",
             stacklevel=5,  # where `fit` or `evaluate` was called
         )

@@ -49,12 +49,24 @@ def kl_hessian_product(function: Callable, inputs, directions):
     return ops.stop_gradient(logits), ops.stop_gradient(product)
 
 
+# What is pulled back is made about so large: in float16 the ways back would end in zeros.
+SIZE = 64.0
+
+
 def _spread(logits, change):
-    """`(diag(p) - p p^T) change`, of each example."""
+    """`(diag(p) - p p^T) change` of each example, times a power of two, and that `[batch]`."""
     probabilities = ops.softmax(ops.cast(logits, "float32"))
     change = ops.cast(change, "float32")
     mean = ops.sum(probabilities * change, axis=-1, keepdims=True)
-    return ops.cast(probabilities * (change - mean), logits.dtype)
+    spread = probabilities * (change - mean)
+    largest = ops.maximum(ops.max(ops.abs(spread), axis=-1), 1e-30)
+    factor = ops.power(2.0, ops.floor(ops.log2(SIZE / largest)))
+    return ops.cast(spread * factor[:, None], logits.dtype), factor
+
+
+def _undone(product, factor):
+    product = ops.cast(product, "float32")
+    return product / ops.reshape(factor, (-1,) + (1,) * (len(product.shape) - 1))
 
 
 def _with_tensorflow(function, inputs, directions):
@@ -64,9 +76,8 @@ def _with_tensorflow(function, inputs, directions):
         tape.watch(inputs)
         with tf.autodiff.ForwardAccumulator(inputs, directions) as forward:
             logits = function(inputs)
-        spread = tf.stop_gradient(_spread(logits, forward.jvp(logits)))
-        pulled = tf.reduce_sum(logits * spread)
-    return logits, tape.gradient(pulled, inputs)
+    spread, factor = _spread(logits, forward.jvp(logits))
+    return logits, _undone(tape.gradient(logits, inputs, output_gradients=spread), factor)
 
 
 def _with_jax(function, inputs, directions):
@@ -74,7 +85,8 @@ def _with_jax(function, inputs, directions):
 
     logits, pull_back = jax.vjp(function, inputs)
     _, change = jax.jvp(function, (inputs,), (directions,))
-    return logits, pull_back(_spread(logits, change))[0]
+    spread, factor = _spread(logits, change)
+    return logits, _undone(pull_back(spread)[0], factor)
 
 
 def _with_torch(function, inputs, directions):
@@ -87,8 +99,9 @@ def _with_torch(function, inputs, directions):
         weights = torch.zeros_like(logits, requires_grad=True)
         (pulled,) = torch.autograd.grad(logits, inputs, weights, create_graph=True)
         (change,) = torch.autograd.grad(pulled, weights, directions, retain_graph=True)
-        (product,) = torch.autograd.grad(logits, inputs, _spread(logits, change).detach())
-    return logits.detach(), product
+        spread, factor = _spread(logits.detach(), change.detach())
+        (product,) = torch.autograd.grad(logits, inputs, spread)
+    return logits.detach(), _undone(product, factor)
 
 
 PRODUCTS = {"tensorflow": _with_tensorflow, "jax": _with_jax, "torch": _with_torch}

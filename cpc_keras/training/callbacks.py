@@ -13,6 +13,7 @@ from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
 from cpc_keras.training.checkpoints import save_checkpoint
 from cpc_keras.training.run_state import RunState, seed_generators
 from cpc_keras.training.signal_stop import SignalStop
+from cpc_keras.training.stop_at_nan import broken_weights
 from cpc_keras.training.worker import Worker
 from cpc_keras.training.write_atomically import write_atomically
 
@@ -178,7 +179,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Save if it is time; and end if a signal came."""
-        last = epoch + 1 == self._num_epochs
+        # Another callback, such as EarlyStopping, may have ended the training.
+        last = epoch + 1 == self._num_epochs or self.model.stop_training
         if self._is_due() or last or self._every_epoch or self._schedule.steps:
             self._save(epoch + 1, 0)
 
@@ -215,15 +217,15 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _refuse_broken_weights(self, epoch, step):
         """A finite loss may have had a gradient that was not; such weights are no checkpoint."""
-        for variable in self.model.trainable_variables:
-            if not np.all(np.isfinite(keras.ops.convert_to_numpy(variable.value))):
-                rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-                raise FloatingPointError(
-                    f"The weights {variable.path} are not finite after epoch {epoch}, step {step}, "
-                    f"though the loss was; the learning rate is {rate:.3g}. They were not saved: "
-                    f"earlier checkpoints under {self._directory} are good. Try a lower learning "
-                    "rate or global_clipnorm in the optimizer."
-                )
+        broken = broken_weights(self.model)
+        if broken is not None:
+            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            raise FloatingPointError(
+                f"The weights {broken} are not finite after epoch {epoch}, step {step}, though the "
+                f"loss was; the learning rate is {rate:.3g}. They were not saved: earlier "
+                f"checkpoints under {self._directory} are good. Try a lower learning rate or "
+                "global_clipnorm in the optimizer."
+            )
 
 
 class ResumeWithinEpoch(keras.callbacks.Callback):

@@ -93,7 +93,8 @@ def save_checkpoint(
         model.save(partial)
         _add_state(partial, state or {})
         _seal(partial)
-    checkpoints = all_checkpoints(directory)
+    # Later ones are damaged, or the run would have gone on from them: they take no place.
+    checkpoints = [c for c in all_checkpoints(directory) if c[1:] <= (epoch, step)]
     epoch_ends = [c for c in checkpoints if not c.step] if keep_epoch else []
     for old in checkpoints[:-keep]:
         if old not in epoch_ends[-1:]:

@@ -76,7 +76,7 @@ class HeldOutProbe(keras.callbacks.Callback):
         """Return the features of the images, float32 `[n, d]`.
 
         Raises:
-            ValueError: features that are not finite.
+            FloatingPointError: features that are not finite.
         """
         encoder, found = self.encoder, []
         # Called, not `predict`ed: under a strategy of several workers that would cut the images up
@@ -88,7 +88,7 @@ class HeldOutProbe(keras.callbacks.Callback):
         features = np.concatenate(found)
         if not np.isfinite(features).all():
             broken = int((~np.isfinite(features)).any(axis=1).sum())
-            raise ValueError(
+            raise FloatingPointError(
                 f"{type(self).__name__}: the encoder gave NaN or infinite features for {broken} of "
                 f"{len(features)} images. Expected finite numbers: training has diverged; try a "
                 "lower learning rate."
@@ -109,6 +109,14 @@ class HeldOutProbe(keras.callbacks.Callback):
             for name in self.compared_with_untrained:
                 if f"{name}_untrained" in row:
                     self._untrained[f"{name}_untrained"] = row[f"{name}_untrained"]
+
+    def state_dict(self) -> dict:
+        """Return what was measured of the untrained encoder: a run may stop before it is logged."""
+        return {"untrained": dict(self._untrained)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        self._untrained = dict(state["untrained"])
 
     def on_epoch_begin(self, epoch, logs=None):
         """Measure the untrained encoder, before the first step of all."""

@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from cpc_keras.data import image_batches, mixed_batches
+from cpc_keras.evaluation import result_lock
 from cpc_keras.export import load_keras_file
 from cpc_keras.training.callbacks import (
     Checkpoints,
@@ -111,6 +112,7 @@ def pretrain(
             one another.
         ConnectionError: another worker has ended, or hangs; the same call of all goes on.
         FloatingPointError: a loss that is not finite or explodes; checkpoints of before stay.
+        BlockingIOError: another process trains in the directory.
         OSError: a checkpoint could not be written, on a full disk for example; those before stay.
     """
     run_directory = pathlib.Path(run_directory)
@@ -124,7 +126,11 @@ def pretrain(
         if not worker.is_first:
             # That of the first, by now; another one's settings are refused.
             _claim(run_directory, settings)
-        with _dtype_policy(recipe.precision), worker.own_directory(run_directory) as own:
+        with (
+            _alone(run_directory, worker),
+            _dtype_policy(recipe.precision),
+            worker.own_directory(run_directory) as own,
+        ):
             if not worker.is_first:
                 _copy_run(run_directory, own)
             run = _Run(
@@ -273,7 +279,10 @@ class _Run:
                     worker=self.worker,
                 )
             )
-            validation = self._held_out_batches() if model.judges_held_out else None
+            # Methods that use labels are not judged: labels of test images must not tell when to
+            # stop, and without them nothing is left to measure.
+            judged = model.judges_held_out and self.labels is None
+            validation = self._held_out_batches() if judged else None
             try:
                 model.fit(
                     self._batches(first_epoch, first_step),
@@ -342,6 +351,22 @@ class _Run:
             f"{self.step_backs})."
         )
         return found
+
+
+@contextlib.contextmanager
+def _alone(run_directory, worker):
+    """Hold the run's lock: two processes would clear each other's files away."""
+    if not worker.is_first:
+        yield
+        return
+    path = run_directory / ".lock"
+    with result_lock(path, wait=False) as mine:
+        if not mine:
+            raise BlockingIOError(
+                f"Another process trains in {run_directory}. Expected one alone. Wait for its end, "
+                f"or choose another output directory. (If there is none any more: remove {path}.)"
+            )
+        yield
 
 
 def _copy_run(run_directory, own):

@@ -5,6 +5,8 @@ import pathlib
 
 import keras
 
+from cpc_keras.training.stop_at_nan import broken_weights
+
 
 class SaveEncoders(keras.callbacks.Callback):
     """Keeps the encoder every few epochs, for `evaluation.iteration_curve`.
@@ -12,8 +14,8 @@ class SaveEncoders(keras.callbacks.Callback):
     Checkpoints are there to go on from, and the newest do; these are the encoders alone, without
     heads and optimizer, and all of them stay: `epoch-0010-step-00000620.keras` and so on, from the
     untrained encoder to that of the last epoch. Where the optimizer averages the weights, the
-    averages are kept, as they are what a run ends with. A file is whole or not there, and a resumed
-    run writes those that are missing.
+    averages are kept, as they are what a run ends with. A file is whole or not there, a resumed run
+    writes those that are missing, and weights that are not finite are not kept.
 
     Args:
         directory: of the files, such as `runs/NAME/encoders`; made if it is not there.
@@ -69,8 +71,9 @@ class SaveEncoders(keras.callbacks.Callback):
 
     def _save(self, epoch):
         step = self._step()
+        # Over one that is there: a run that stepped back comes by again with other weights.
         path = self._directory / f"epoch-{epoch:04d}-step-{step:08d}.keras"
-        if path.exists():
+        if broken_weights(self.model) is not None:
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         optimizer, variables = self.model.optimizer, self.model.trainable_variables
@@ -82,7 +85,7 @@ class SaveEncoders(keras.callbacks.Callback):
         partial = path.with_name(f".partial-{path.name}")
         try:
             self.model.encoder.save(partial)
-            partial.rename(path)
+            partial.replace(path)
         finally:
             if averages:
                 for variable, value in zip(variables, before, strict=True):

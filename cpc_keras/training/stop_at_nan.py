@@ -107,3 +107,11 @@ class StopAtNaN(keras.callbacks.Callback):
             good = "none" if found is None else f"{found.path}, after {found.place}"
             text += f" Last good checkpoint: {good}."
         return text
+
+
+def broken_weights(model: keras.Model) -> str | None:
+    """Return the path of the first trainable weights that are not finite; `None` if all are."""
+    for variable in model.trainable_variables:
+        if not np.all(np.isfinite(keras.ops.convert_to_numpy(variable.value))):
+            return variable.path
+    return None

@@ -1,3 +1,5 @@
+import importlib
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,14 @@ def test_mapped_images_cannot_be_converted(tmp_path, options):
     np.save(tmp_path / "data.npy", IMAGES[..., :1])
     with pytest.raises(ValueError, match=r"in_memory=False.*Convert the file once"):
         load_data(str(tmp_path / "data.npy"), in_memory=False, **options)
+
+
+def test_mapped_images_are_refused_before_they_are_converted(tmp_path, monkeypatch):
+    np.save(tmp_path / "data.npy", IMAGES.astype("uint16"))
+    module = importlib.import_module("cpc_keras.data.array_source")
+    monkeypatch.setattr(module, "fit_images", lambda *a, **k: pytest.fail("converted"))
+    with pytest.raises(ValueError, match=r"in_memory=False.*type uint16.*Convert the file once"):
+        load_data(str(tmp_path / "data.npy"), in_memory=False)
 
 
 def test_a_npz_file_is_not_mapped(tmp_path):

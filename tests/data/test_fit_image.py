@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from cpc_keras.data.fit_image import fit_image
+from cpc_keras.data.fit_images import fit_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 
@@ -68,6 +69,25 @@ def test_16_bits_are_scaled_by_their_full_range(dtype):
     expected = np.array([0, 0, 1, 100, 255])
     np.testing.assert_array_equal(fit_image(Image.fromarray(values)).ravel(), expected)
     np.testing.assert_array_equal(fit_image(values[..., None]).ravel(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64"])
+def test_arrays_below_zero_are_refused_whatever_their_type(dtype):
+    pixels = np.array([-3, 0, 100], dtype).reshape(1, 1, 3, 1)
+    with pytest.raises(ValueError, match="from -3 to 100 go beyond 16 bits; convert"):
+        fit_images(pixels)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int64", "uint32"])
+def test_arrays_that_may_have_8_or_16_bits_are_asked_about(dtype):
+    pixels = np.array([0, 100, 127], dtype).reshape(1, 1, 3, 1)
+    with pytest.raises(ValueError, match=r'may have 8 bits.*astype\("uint8"\)'):
+        fit_images(pixels)
+    np.testing.assert_array_equal(fit_images(pixels.astype("uint8")), pixels)
+    # One bright pixel tells.
+    if dtype != "int8":
+        clear = np.concatenate([pixels, np.full((1, 1, 3, 1), 257 * 7, dtype)])
+        np.testing.assert_array_equal(fit_images(clear)[:, 0, 0, 0], [0, 7])
 
 
 @pytest.mark.parametrize("value", [-1, 65536])

@@ -71,6 +71,23 @@ def test_averaged_weights_are_kept_and_training_goes_on_without_them(tmp_path):
     assert not np.allclose(early[0], last[0])
 
 
+def test_weights_that_are_not_finite_are_not_kept_and_others_replace_what_is_there(tmp_path):
+    class Break(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                weights = self.model.encoder.get_weights()
+                self.model.encoder.set_weights([np.full_like(w, np.nan) for w in weights])
+
+    _train(tmp_path / "encoders", epochs=2, every=1, optimizer=keras.optimizers.SGD(0.5))
+    before = [keras.saving.load_model(path).get_weights()[0] for path in saved_encoders(tmp_path)]
+    _train(tmp_path / "encoders", epochs=4, every=1, callbacks=[Break()])
+    kept = saved_encoders(tmp_path)
+    assert [path.name[:10] for path in kept] == [f"epoch-000{n}" for n in range(4)]
+    after = [keras.saving.load_model(path).get_weights()[0] for path in kept]
+    assert np.isfinite(after).all()
+    assert (before[1] != after[1]).any()
+
+
 def test_what_is_kept_is_whole_or_not_there(tmp_path, monkeypatch):
     def fail(self, path, *args, **kwargs):
         path.write_bytes(b"half")

@@ -102,6 +102,31 @@ def test_the_direction_of_a_sure_prediction_is_not_lost():
     np.testing.assert_allclose(np.linalg.norm(direction, axis=1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_the_direction_is_not_lost_in_half_precision(policy):
+    def network(dtype):
+        keras.utils.set_random_seed(0)
+        layers = [
+            keras.Input((32, 32, 1)),
+            keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype=dtype),
+            keras.layers.Conv2D(8, 3, activation="relu", dtype=dtype),
+            keras.layers.Conv2D(8, 3, activation="relu", dtype=dtype),
+            keras.layers.GlobalAveragePooling2D(dtype=dtype),
+            keras.layers.Dense(4, dtype=dtype),
+        ]
+        return keras.Sequential(layers)
+
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (3, 32, 32, 1)).astype("float32")
+    start = rng.normal(size=x.shape).astype("float32")
+    whole, half = (
+        np.asarray(virtual_adversarial_direction(network(dtype), x, start=start)[1])
+        for dtype in ("float32", policy)
+    )
+    cosines = (whole * half).sum(axis=(1, 2, 3))
+    assert (cosines > (0.98 if policy == "mixed_float16" else 0.9)).all(), cosines
+
+
 def test_virtual_adversarial_is_the_divergence_at_that_distance_in_pixels():
     in_numpy, in_keras = small_network()
     scale = 1 / 127.5

@@ -158,6 +158,8 @@ def test_what_looking_at_would_use_up_passes_untouched():
         (images / 255.0, r"\[0, 1\]"),
         (images / 100.0 - 3, r"\[-1, -1\]"),
         (images // 200, r"\[0, 1\]"),
+        (images * 257.0, r"\[5\.14e\+04, 5\.14e\+04\]"),
+        (images * np.nan, r"\[nan, nan\]"),
     ],
 )
 def test_a_range_other_than_0_to_255_is_warned_of(values, looks):

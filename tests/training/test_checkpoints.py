@@ -47,6 +47,16 @@ def test_checkpoints_within_epochs_stand_in_the_order_of_their_steps(model, tmp_
     assert [c[1:] for c in all_checkpoints(tmp_path)] == [(10, 0), (12345, 3)]
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_damaged_files_take_no_place_of_the_newest(model, tmp_path, keep):
+    for epoch in (5, 6):
+        save_checkpoint(model, tmp_path, epoch=epoch).write_bytes(b"torn")
+    for step in (1, 2, 3):
+        path = save_checkpoint(model, tmp_path, epoch=4, step=step, keep=keep)
+        assert newest_checkpoint(tmp_path).path == path
+    assert len([c for c in all_checkpoints(tmp_path) if c.epoch == 4]) == keep
+
+
 def test_the_state_comes_back_with_its_types(model, tmp_path):
     arrays = [np.arange(6, dtype="uint32").reshape(2, 3), np.float32([0.1, np.nan])]
     state = {"a": arrays, "b": {"c": [1, 0.1, None, "x", True]}, "d": np.float32(0.1)}

@@ -107,6 +107,22 @@ def test_the_average_of_the_weights_is_what_a_run_gives_also_when_called_again(t
             np.testing.assert_array_equal(a, b)
 
 
+def test_held_out_images_do_not_judge_methods_with_labels(tmp_path):
+    # Without their labels nothing is left to measure: it would be zero.
+    recipe = Recipe(num_epochs=1, batch_size=8)
+    pretrain(
+        lambda: METHODS["supervised"]((16, 16, 1), num_classes=2, encoder="mlp"),
+        IMAGES,
+        run_directory=tmp_path / "run",
+        recipe=recipe,
+        held_out_images=IMAGES[:8],
+        labels=np.arange(20) % 2,
+        labeled_index=np.arange(20),
+    )
+    (row,) = read_metrics(tmp_path / "run" / "metrics.csv")
+    assert "accuracy" in row and not [name for name in row if name.startswith("val_")]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -324,5 +324,5 @@ def test_models_that_lack_what_is_measured_are_refused():
     probe.set_model(model)
     with pytest.raises(ValueError, match=r"no attribute `encoder`\. Pass encoder="):
         probe.measure()
-    with pytest.raises(ValueError, match="NaN or infinite features for 1 of 4"):
+    with pytest.raises(FloatingPointError, match="NaN or infinite features for 1 of 4"):
         measured(CollapseMonitor(numbers(4)), [[1.0], [np.nan], [2.0], [3.0]])

@@ -10,6 +10,7 @@ import pytest
 from cpc_keras import CPCModel
 from cpc_keras.training import CheckpointSchedule, Recipe, pretrain, read_metrics
 from cpc_keras.training.checkpoints import all_checkpoints, newest_checkpoint
+from cpc_keras.training.held_out_probe import HeldOutProbe
 
 STEPS = 5
 
@@ -271,6 +272,72 @@ def test_weights_that_broke_after_a_finite_loss_are_not_saved(train, tmp_path):
     ):
         train(tmp_path / "run", watch=Spoil())
     assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (0, 2)
+
+
+def test_a_run_that_another_callback_ends_is_saved(train, tmp_path):
+    class Enough(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    train(tmp_path / "run", watch=Enough(), checkpoints=CheckpointSchedule(seconds=1e9))
+    assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (2, 0)
+
+
+def test_a_second_process_is_refused_while_one_trains(train, tmp_path):
+    class Again(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            # Another open file of the lock, as that of another process.
+            with pytest.raises(BlockingIOError, match=r"Another process trains in .*Wait for"):
+                train(tmp_path / "run")
+
+    train(tmp_path / "run", watch=Again())
+    assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (3, 0)
+
+
+class Measured(HeldOutProbe):
+    """Measures the bias, and breaks it once after an epoch."""
+
+    compared_with_untrained = ("bias",)
+    encoder = property(lambda self: self.model)
+
+    def __init__(self, images, *, every=1, broken_after=None):
+        super().__init__(images, every=every)
+        self.broken_after = broken_after
+
+    def measure(self):
+        bias = float(np.abs(np.asarray(self.model.dense.bias)).sum())
+        if not np.isfinite(bias):
+            raise FloatingPointError("the bias is not finite")
+        return {"bias": bias}
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.broken_after:
+            self.broken_after = None
+            self.model.dense.bias.assign([np.nan, 0, 0])
+        super().on_epoch_end(epoch, logs)
+
+
+def test_what_was_measured_of_the_untrained_network_outlives_a_stop(train, noisy_images, tmp_path):
+    train(tmp_path / "whole", watch=Measured(noisy_images, every=3))
+
+    class Kill(Measured):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 7:
+                raise Killed
+
+    Kill.__name__ = "Measured"  # under which a checkpoint keeps its state
+    with pytest.raises(Killed):
+        train(tmp_path / "run", watch=Kill(noisy_images, every=3))
+    train(tmp_path / "run", watch=Measured(noisy_images, every=3))
+    ends_as(tmp_path / "run", tmp_path / "whole")
+    assert "bias_untrained" in read_metrics(tmp_path / "run" / "metrics.csv")[-1]
+
+
+def test_a_run_steps_back_where_a_probe_finds_what_broke(train, noisy_images, tmp_path, capsys):
+    watch = Measured(noisy_images, broken_after=1)
+    train(tmp_path / "run", watch=watch, step_backs=1)
+    assert "the bias is not finite\nGoing back to epoch 1" in capsys.readouterr().out
+    assert [row["epoch"] for row in read_metrics(tmp_path / "run" / "metrics.csv")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("schedule", ["cosine", pytest.param("constant", marks=pytest.mark.slow)])
