@@ -4,4 +4,5 @@ import sys
 
 from cpc_keras.cli.main import main
 
-main(["evaluate", *sys.argv[1:]], prog_name="cpc-keras")
+sys.argv[1:1] = ["evaluate"]
+main()

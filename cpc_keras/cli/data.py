@@ -1,6 +1,5 @@
 """`cpc-keras data`."""
 
-import csv
 import pathlib
 
 import click
@@ -8,6 +7,7 @@ import numpy as np
 
 from cpc_keras.cli.options import data_options, groups_option, load
 from cpc_keras.data import find_duplicates
+from cpc_keras.data.skipped_file import write_skipped
 
 # Lines of a list; the rest is counted.
 SHOWN = 10
@@ -58,8 +58,7 @@ def check(data, image_size, channels, groups, test_fraction, skipped):
     if len(unread) > SHOWN:
         click.echo(f"  and {len(unread) - SHOWN} more (--skipped FILE.csv lists all)")
     if skipped is not None:
-        with open(skipped, "x", newline="") as target:
-            csv.writer(target).writerows([("path", "reason"), *unread])
+        write_skipped(skipped, unread, replace=False)
         click.echo(f"Written: {skipped}")
 
 

@@ -1,5 +1,6 @@
 """`cpc-keras evaluate`."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -13,7 +14,14 @@ import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
 from cpc_keras.cli.measure_runs import RunMeasurement
-from cpc_keras.cli.options import Numbers, data_options, groups_option, images_option, load
+from cpc_keras.cli.options import (
+    Numbers,
+    data_options,
+    groups_option,
+    images_option,
+    load,
+    test_fraction_option,
+)
 from cpc_keras.cli.read_evidence import read_evidence
 from cpc_keras.cli.report import report_title
 from cpc_keras.cli.run_protocols import PROTOCOLS
@@ -70,7 +78,7 @@ PROTOCOL = (
     type=click.Choice(IMAGE_AUGMENTATIONS),
     help="For every network.  [default: digits for mnist_5k, else photos]",
 )
-@click.option("--test-fraction", type=float, default=0.2, help="Where the data has no test split.")
+@test_fraction_option
 @groups_option
 @click.option(
     "--subsets",
@@ -170,6 +178,12 @@ def compare(
     train.require_labels()
     if test is None or not len(test):
         raise ValueError(f"{train.source} has no test images. Pass --test-fraction, such as 0.2.")
+    test.require_labels()
+    if len(steps) != 2 or not 1 <= steps[0] <= steps[1]:
+        raise ValueError(
+            "--steps are two numbers, at the fewest labels and at most, such as 150,250. Received: "
+            f"{','.join(map(str, steps))}."
+        )
     if train.labels.ndim == 2:
         raise ValueError(
             f"{train.source} has images of several classes each. Expected one class an image for "
@@ -178,6 +192,8 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": train.source,
+        # Also of which images are for the test, and of the groups.
+        "pixels": splits.digest(),
         "fractions": list(fractions),
         "num_draws": num_draws,
         "steps": list(steps),
@@ -187,7 +203,7 @@ def compare(
     if train.groups is not None:
         settings["groups"] = len(set(train.groups))
     if subsets is not None:
-        settings["subsets"] = str(subsets)
+        settings["subsets"] = _digest_of_files(subsets)
 
     def make_rows(model, seed):
         return comparison_rows(
@@ -238,7 +254,11 @@ def _publish(measurement, settings, out):
         "weights": measurement.weights,
         "summary": summarize(found),
         "results": [{k: v for k, v in result.items() if k != "weights"} for result in found],
-        "facts": {**_facts(*splits), "overlap": _overlap(splits)},
+        "facts": {
+            **_facts(*splits),
+            "overlap": _overlap(splits),
+            "pre-training": _pretraining(splits, measurement.pretrained_on),
+        },
         "protocols": measurement.protocol_results,
         # Relative, so that a folder of runs can be moved as a whole.
         "runs": [os.path.relpath(run, out) for run in runs],
@@ -281,6 +301,20 @@ def _overlap(splits):
     return f"{copies} of {len(splits.test)} test images are also training images, by their pixels"
 
 
+def _pretraining(splits, pretrained_on):
+    """What the encoders were trained on, and whether the test images were among it."""
+    told = "; ".join(text or "not known" for text in pretrained_on)
+    every = f"{splits.train.source}, {sum(map(len, splits))} images"
+    if any((text or "").startswith(every) for text in pretrained_on):
+        told += ": the test images, without their labels, were among them"
+        click.echo(
+            f"The encoders were pre-trained on {told}. For images that were never seen: pretrain "
+            "with the --test-fraction and --groups of this evaluation.",
+            err=True,
+        )
+    return told
+
+
 def _subset_function(train, fractions, num_draws, given, written):
     """Label subsets by fraction and draw: those of somebody else, or drawn and written."""
 
@@ -298,6 +332,13 @@ def _subset_function(train, fractions, num_draws, given, written):
             path.unlink(missing_ok=True)
             write_label_subset(path, train, index)
     return lambda fraction, draw: label_subset(train.labels, fraction, seed=draw)
+
+
+def _digest_of_files(directory):
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.csv")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def _num_steps(num_labels, steps, batch_size):

@@ -7,7 +7,7 @@ import sys
 import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import data_options, groups_option, load
+from cpc_keras.cli.options import data_options, groups_option, load, test_fraction_option
 from cpc_keras.export import load_keras_file
 
 
@@ -32,7 +32,7 @@ from cpc_keras.export import load_keras_file
     type=click.Choice(IMAGE_AUGMENTATIONS),
     help="[default: digits for mnist_5k, else photos]",
 )
-@click.option("--test-fraction", type=float, default=0.2, help="Where the data has no test split.")
+@test_fraction_option
 @click.option("--seed", type=int, default=0, help="Of the labels, the head and the order.")
 def finetune(
     run,

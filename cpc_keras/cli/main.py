@@ -26,7 +26,8 @@ COMMANDS = {
     "presets": "List the encoders that come with the package, and what they are worth.",
 }
 
-
+# Errors whose message says what to do; a programming error shows where it is.
+SAID = (ValueError, TypeError, OSError, ImportError, FloatingPointError, RuntimeError)
 # What these do goes on with the same command.
 RESUMABLE = {"demo", "pretrain"}
 
@@ -85,7 +86,7 @@ def main() -> None:
     except _Terminated:
         click.echo(f"\nStopped by SIGTERM. {again}")
         sys.exit(0)
-    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+    except SAID as error:
         if os.environ.get("CPC_KERAS_TRACEBACK"):
             raise
         click.echo(f"Error: {error}\n(CPC_KERAS_TRACEBACK=1 shows where.)", err=True)

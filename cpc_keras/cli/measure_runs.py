@@ -25,10 +25,13 @@ class RunMeasurement:
         runs: run directories or artifacts.
         out: directory of the results.
         settings: JSON-like dict of everything that the label efficiency depends on; `fractions` and
-            `num_draws` are read from it.
+            `num_draws` are read from it, and of `data`, `pixels` the protocols depend, too.
         make_rows: function from a model and its seed to the rows.
         subset: function from a fraction and a draw to the positions of labels.
         protocols: names, of `run_protocols`.
+
+    Raises:
+        ValueError: a run without artifact, or the same weights twice.
     """
 
     def __init__(
@@ -48,12 +51,23 @@ class RunMeasurement:
         ]
         # Each result names the weights it is of: those of other weights are not taken over, and a
         # further seed leaves the others measured.
-        self.weights = [_weights_hash(artifact) for artifact in self.artifacts]
+        presets = [_preset(artifact) for artifact in self.artifacts]
+        self.weights = [preset["sha256"]["model.weights.h5"] for preset in presets]
+        self.pretrained_on = list(dict.fromkeys(preset.get("data") for preset in presets))
+        if len(set(self.weights)) < len(runs):
+            first = next(w for w in self.weights if self.weights.count(w) > 1)
+            same = [str(r) for r, w in zip(runs, self.weights, strict=True) if w == first]
+            raise ValueError(
+                f"{', '.join(same)} hold the same weights. Expected runs with own seeds: a "
+                "copy would count as another pre-training. Give each once."
+            )
         self.first_model, self.num_trials = None, None
         self._fractions, self._num_draws = settings["fractions"], settings["num_draws"]
         self._make_rows, self._subset, self._protocols = make_rows, subset, protocols
         self._log = ResultLog(out / "measurements.jsonl", settings)
-        self._beside = ResultLog(out / "protocols.jsonl", {"data": splits.train.source})
+        self._beside = ResultLog(
+            out / "protocols.jsonl", {name: settings[name] for name in ("data", "pixels")}
+        )
         self._locks = out / "locks"
         self._counted = set()
         self._frozen_row = None
@@ -76,8 +90,9 @@ class RunMeasurement:
         """Of the protocols with all labels."""
         return [
             result
-            for result in self._beside.results
-            if result["weights"] in self.weights and result["protocol"] in self._protocols
+            for seed in range(len(self.runs))
+            for result in self._of_seed(self._beside, seed)
+            if result["protocol"] in self._protocols
         ]
 
     def predict(self) -> tuple[np.ndarray, str]:
@@ -156,14 +171,14 @@ class RunMeasurement:
             return mine
 
 
-def _weights_hash(artifact):
+def _preset(artifact):
     preset = artifact / "preset.json"
     if not preset.exists():
         raise ValueError(
             f"{artifact.parent} holds no artifact. Expected a finished run of cpc-keras pretrain, "
             "or a directory that `model.export` wrote."
         )
-    return json.loads(preset.read_text())["sha256"]["model.weights.h5"]
+    return json.loads(preset.read_text())
 
 
 def _check_shape(model, train, artifact):

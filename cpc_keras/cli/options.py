@@ -4,6 +4,9 @@ import dataclasses
 
 import click
 
+# Of `--test-fraction`.
+TEST_FRACTION = 0.2
+
 
 class Numbers(click.ParamType):
     """Comma-separated numbers, for example `2,3,4`."""
@@ -72,20 +75,51 @@ def data_options(command):
     return command
 
 
+def test_fraction_option(command):
+    """Add `--test-fraction`: one default, so that no command trains on another's test images."""
+    return click.option(
+        "--test-fraction",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=TEST_FRACTION,
+        help="Share of the labelled images to split off as test images, where the data has none of "
+        "its own; give all commands the same.",
+    )(command)
+
+
+def split_facts(test_fraction, groups):
+    """What of a split is to be told and repeated: the options that are no defaults."""
+    facts = {} if test_fraction == TEST_FRACTION else {"test_fraction": test_fraction}
+    return facts if groups is None else {**facts, "groups": groups}
+
+
 def load(
-    data, image_size, channels, *, test_fraction=None, in_memory=True, groups=None, images=None
+    data,
+    image_size,
+    channels,
+    *,
+    test_fraction=None,
+    only_labeled=False,
+    in_memory=True,
+    groups=None,
+    images=None,
 ):
-    """Load the splits that the data options name."""
-    from cpc_keras.data import Splits, load_data
+    """Load the splits that the data options name.
+
+    `test_fraction` of 0 or `None` splits nothing off; with `only_labeled` no images without labels
+    either, by which nobody could be measured.
+    """
+    from cpc_keras.data import Splits, load_data, split_off
 
     splits = load_data(
         data,
         image_size=image_size,
         channels=int(channels) if channels else None,
-        test_fraction=test_fraction,
+        test_fraction=None if only_labeled else test_fraction or None,
         in_memory=in_memory,
         groups=groups,
     )
+    if splits.test is None and splits.train.labels is not None and only_labeled and test_fraction:
+        splits = split_off(splits.train, test_fraction)
     return Splits(drawn(splits.train, images), splits.test)
 
 

@@ -2,16 +2,28 @@
 
 import inspect
 import pathlib
+import shlex
+import sys
 
 import click
 import keras
 
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
-from cpc_keras.cli.options import Numbers, data_options, drawn, images_option, load
+from cpc_keras.cli.options import (
+    Numbers,
+    data_options,
+    drawn,
+    groups_option,
+    images_option,
+    load,
+    split_facts,
+    test_fraction_option,
+)
 from cpc_keras.cli.probe_callbacks import probe_callbacks
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
 from cpc_keras.data import label_subset
+from cpc_keras.data.skipped_file import write_skipped
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
 from cpc_keras.methods import METHODS, needs_labels
@@ -39,6 +51,8 @@ PROBE_EVERY = 5
 @click.command(context_settings={"show_default": True})
 @data_options
 @images_option
+@test_fraction_option
+@groups_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=pathlib.Path), help="Run directory."
 )
@@ -123,6 +137,8 @@ def pretrain(
     image_size,
     channels,
     images,
+    test_fraction,
+    groups,
     out,
     stream,
     strategy,
@@ -158,11 +174,23 @@ def pretrain(
     if deterministic_ops(deterministic):
         click.echo("The same steps give the same bits (--no-deterministic may be faster).")
     image_size, channels = image_size or recipe.image_size, channels or recipe.channels
-    splits = load(data, image_size, channels, in_memory=not stream, images=images)
+    splits = load(
+        data,
+        image_size,
+        channels,
+        in_memory=not stream,
+        images=images,
+        test_fraction=test_fraction,
+        only_labeled=True,
+        groups=groups,
+    )
     facts = {"data": data, "image_size": image_size, "channels": channels}
     facts |= {} if images is None else {"images": images}
+    split = split_facts(test_fraction, groups)
+    facts |= split
     if needs_labels(METHODS[recipe.method]):
         label_fraction = label_fraction or 1.0
+        facts["label_fraction"] = label_fraction
     elif label_fraction is not None:
         raise click.UsageError(
             f"--label-fraction goes with a method that uses labels. Received it with "
@@ -186,9 +214,7 @@ def pretrain(
         return
     skipped = splits.train.skipped
     if skipped:
-        (out / "skipped.csv").write_text(
-            "path,reason\n" + "".join(f'"{f.path}","{f.reason}"\n' for f in skipped)
-        )
+        write_skipped(out / "skipped.csv", skipped)
         click.echo(f"{len(skipped)} files could not be read: {out / 'skipped.csv'}")
     if not artifact.exists():
         click.echo(
@@ -197,7 +223,9 @@ def pretrain(
         )
         return
     click.echo(f"Encoder: {artifact}  (tf.keras.models.load_model opens it)")
-    click.echo(f"What it is worth: cpc-keras evaluate {out} --data {data}")
+    told = {"data": data, **split}
+    told = shlex.join(x for k, v in told.items() for x in (f"--{k.replace('_', '-')}", str(v)))
+    click.echo(f"What it is worth: cpc-keras evaluate {shlex.quote(str(out))} {told}")
 
 
 def build_model(
@@ -306,7 +334,4 @@ def pretrain_and_export(
 
 
 def _command():
-    import shlex
-    import sys
-
     return shlex.join(["cpc-keras", *sys.argv[1:]])

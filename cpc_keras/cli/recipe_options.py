@@ -12,7 +12,18 @@ from cpc_keras.methods import METHODS
 from cpc_keras.training import OPTIMIZERS, PRECISIONS, RECIPES, SCHEDULES, Recipe
 
 # What a file may hold besides a recipe's settings; the options of the same name replace them.
-DATA = ("recipe", "data", "image_size", "channels", "images")
+DATA = (
+    "recipe",
+    "data",
+    "image_size",
+    "channels",
+    "images",
+    "test_fraction",
+    "groups",
+    "label_fraction",
+)
+# What follows from the others, and `training.pretrain` writes beside them.
+FACTS = ("num_labels", "labels")
 CHOICES = {
     "method": METHODS,
     "optimizer": OPTIMIZERS,
@@ -104,6 +115,7 @@ def _read(ctx, param, path):
         raise click.BadParameter(f"{path} holds no settings by name.", ctx, param)
     if found.get("budget") == "full":
         del found["budget"]  # of `cpc-keras demo`, whose full budget is the recipe's own
+    found = {name: value for name, value in found.items() if name not in FACTS}
     try:
         for name in found:
             check_name(str(name).partition(".")[0], {*FIELDS, *DATA}, "setting")

@@ -6,12 +6,21 @@ import pathlib
 import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import Numbers, data_options, load
+from cpc_keras.cli.options import (
+    Numbers,
+    data_options,
+    groups_option,
+    load,
+    split_facts,
+    test_fraction_option,
+)
 from cpc_keras.training import RECIPES
 
 
 @click.command(context_settings={"show_default": True})
 @data_options
+@test_fraction_option
+@groups_option
 @click.option("--trials", required=True, type=click.IntRange(1), help="Settings to try.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=pathlib.Path), help="Directory of the search."
@@ -46,6 +55,8 @@ def search(
     data,
     image_size,
     channels,
+    test_fraction,
+    groups,
     trials,
     out,
     recipe,
@@ -75,7 +86,7 @@ def search(
     changes = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
     base = dataclasses.replace(base, **{k: v for k, v in changes.items() if v is not None})
     image_size, channels = image_size or base.image_size, channels or base.channels
-    train = load(data, image_size, channels).train
+    train = load(data, image_size, channels, test_fraction=test_fraction, groups=groups).train
     usual = ("none", "digits") if data == "mnist_5k" else ("none", "photos")
     hypermodel = CPCHyperModel(
         train.image_shape,
@@ -97,6 +108,7 @@ def search(
             "data": data,
             "image_size": image_size,
             "channels": int(channels) if channels else None,
+            **split_facts(test_fraction, groups),
         },
         worker_timeout=worker_timeout,
     )

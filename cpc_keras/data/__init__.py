@@ -13,6 +13,7 @@ from cpc_keras.data.load_data import load_data
 from cpc_keras.data.mixed_batches import mixed_batches
 from cpc_keras.data.read_label_subset import read_label_subset
 from cpc_keras.data.skipped_file import SkippedFile
+from cpc_keras.data.split_off import split_off
 from cpc_keras.data.write_label_subset import write_label_subset
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "load_data",
     "mixed_batches",
     "read_label_subset",
+    "split_off",
     "write_label_subset",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -160,3 +161,20 @@ class Splits(NamedTuple):
 
     train: ImageData
     test: ImageData | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, where each image has one: one more than the highest label."""
+        return max(int(part.require_labels().max()) for part in self if part is not None) + 1
+
+    def digest(self) -> str:
+        """Gives 16 characters that differ where pixels, labels, groups or their order do."""
+        digest = hashlib.sha256()
+        for part in self:
+            if part is None:
+                continue
+            digest.update(np.ascontiguousarray(part.images[:]).data)
+            digest.update(part.require_labels().tobytes())
+            if part.groups is not None:
+                digest.update("\0".join(map(str, part.groups)).encode(errors="surrogateescape"))
+        return digest.hexdigest()[:16]

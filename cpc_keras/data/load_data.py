@@ -9,9 +9,8 @@ import pathlib
 import numpy as np
 
 from cpc_keras.data.fit_images import fit_images
-from cpc_keras.data.hold_out import hold_out
 from cpc_keras.data.image_data import ImageData, Splits
-from cpc_keras.data.require_memory import require_memory
+from cpc_keras.data.split_off import split_off
 
 _KINDS = (
     'Expected "mnist_5k", "tfds:NAME", "folder:PATH", "idx:PATH", "arrays:PATH" or the path of an '
@@ -83,7 +82,7 @@ def load_data(
     if groups is not None:
         splits = _with_groups(splits, groups)
     if splits.test is None and test_fraction is not None:
-        splits = _split_off(splits.train, test_fraction, seed)
+        splits = split_off(splits.train, test_fraction, seed=seed)
     return Splits(*(part and dataclasses.replace(part, source=str(spec)) for part in splits))
 
 
@@ -189,34 +188,3 @@ def _check_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | N
 def _fit_all(data: ImageData, size: tuple[int, int] | None, channels: int | None) -> ImageData:
     fitted = fit_images(data.images, image_size=size, channels=channels)
     return dataclasses.replace(data, images=fitted)
-
-
-def _split_off(data: ImageData, fraction: float, seed: int) -> Splits:
-    if len(data) < 2:
-        raise ValueError(
-            f"load_data: received test_fraction={fraction} for {len(data)} image. Expected at "
-            "least 2 images to split. Add images, or leave test_fraction (--test-fraction) out."
-        )
-    # The two parts are copies, and the whole stands in memory beside them for a moment.
-    if isinstance(data.images, np.ndarray):
-        require_memory(data.images.shape, source=data.source)
-    # Unlabelled images, and those of several classes each, are split as one class.
-    is_plain = data.labels is not None and data.labels.ndim == 1
-    labels = data.labels if is_plain else np.zeros(len(data), np.int64)
-    train, test = hold_out(labels, fraction=fraction, seed=seed, groups=data.groups)
-    if not len(test) and data.groups is not None:
-        raise ValueError(
-            f"load_data: received test_fraction={fraction} for {len(data)} images of one group. "
-            "Expected at least two groups to split. Leave groups (--groups) out, or choose others."
-        )
-    if not len(test):
-        raise ValueError(
-            f"load_data: received test_fraction={fraction} for {len(data)} images, each the only "
-            "one of its class. Expected a class with at least 2 images. Add images, or leave "
-            "test_fraction (--test-fraction) out."
-        )
-    split = Splits(data.subset(train), data.subset(test))
-    if not isinstance(data.images, np.ndarray):
-        return split
-    # What was skipped before is told once.
-    return Splits(split.train, dataclasses.replace(split.test, skipped=()))

@@ -29,7 +29,7 @@ def read_label_subset(path: str | os.PathLike, data: ImageData) -> np.ndarray:
         ValueError: If it is no such file, or an image is missing or labelled otherwise.
     """
     path = pathlib.Path(path)
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         reader = csv.DictReader(file)
         header, rows = reader.fieldnames, list(reader)
     if header != ["position", "name", "label"] or not rows:

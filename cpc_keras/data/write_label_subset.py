@@ -40,7 +40,7 @@ def write_label_subset(path: str | os.PathLike, data: ImageData, index: np.ndarr
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         csv.writer(file, lineterminator="\n").writerows([("position", "name", "label"), *rows])
     if path.exists() and path.read_bytes() != partial.read_bytes():
         partial.unlink()

@@ -55,7 +55,9 @@ class FolderSource:
             )
         digest = hashlib.sha256()
         for name in names:
-            digest.update(os.fsencode(name) + b"\0")
+            # A file that was replaced is another image under the same name.
+            found = (self.root / name).stat()
+            digest.update(os.fsencode(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"))
         self._identity = digest.hexdigest()
         self.shards = [
             Shard(number, len(names[start : start + shard_size]), names[start : start + shard_size])
@@ -77,5 +79,5 @@ class FolderSource:
         return decode_image(path, image_size=self.image_size, channels=self.channels)
 
     def identity(self) -> str:
-        """Digest of all names in their order."""
+        """Digest of all names in their order, with the sizes of the files and when they changed."""
         return self._identity

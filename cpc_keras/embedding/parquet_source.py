@@ -52,6 +52,8 @@ class ParquetSource:
         self.shards, described = [], hashlib.sha256()
         for file in files:
             name = file.relative_to(self.root).as_posix()
+            found = file.stat()
+            described.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
             with parquet.ParquetFile(file) as opened:
                 metadata = opened.metadata
                 if "image" not in opened.schema_arrow.names:
@@ -102,7 +104,7 @@ class ParquetSource:
         return decode_image(bytes(raw), image_size=self.image_size, channels=self.channels)
 
     def identity(self) -> str:
-        """Digest of files, row groups and their lengths."""
+        """Digest of files, their sizes and when they changed, row groups and their lengths."""
         return self._identity
 
 

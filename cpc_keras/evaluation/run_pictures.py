@@ -42,8 +42,10 @@ def run_pictures(
     """
     train, test = splits
     encoder = model.encoder
-    num_classes = int(max(train.labels.max(), test.labels.max())) + 1
-    names = test.class_names or train.class_names or tuple(map(str, range(num_classes)))
+    names = test.class_names or train.class_names
+    # A class may have no image, or no name.
+    num_classes = max(splits.num_classes, len(names))
+    names = (*names, *map(str, range(len(names), num_classes)))
     pictures = {"class_names": np.array([str(name) for name in names])}
     if predicted is not None:
         matrix = np.zeros((num_classes, num_classes), "int64")

@@ -84,7 +84,7 @@ def format_table(summary: Sequence[dict], *, markdown: bool = False) -> str:
     labels = {cell["fraction"]: cell["num_labels"] for cell in summary}
     cells = {(cell["row"], cell["fraction"]): cell for cell in summary}
     header = ["accuracy in %, by share of labels"]
-    header += [f"{fraction:.0%} ({labels[fraction]})" for fraction in fractions]
+    header += [f"{100 * fraction:g}% ({labels[fraction]})" for fraction in fractions]
     lines = [header]
     for name in dict.fromkeys(cell["row"] for cell in summary):
         values = [_format_cell(cells.get((name, fraction))) for fraction in fractions]
@@ -118,7 +118,7 @@ def verdict(summary: Sequence[dict]) -> str:
     )
     ours, theirs = 1 - best_cpc["accuracy"], 1 - best_other["accuracy"]
     start = (
-        f"With {fraction:.0%} of the labels ({best_cpc['num_labels']}), "
+        f"With {100 * fraction:g}% of the labels ({best_cpc['num_labels']}), "
         f"{ROW_TITLES[best_cpc['row']]} reaches {best_cpc['accuracy']:.1%}; the best other row, "
         f"{ROW_TITLES.get(best_other['row'], best_other['row'])}, {best_other['accuracy']:.1%}"
     )

@@ -19,7 +19,7 @@ def preset_directory(name: str) -> Path:
         ValueError: no shipped preset is called that; the names there are, and the closest.
 
     Example:
-        >>> encoder = tf.keras.models.load_model(preset_directory("cpc_v2_small_cifar10"))
+        >>> encoder = tf.keras.models.load_model(preset_directory("cpc_v2_small_mnist5k"))
     """
     directories = preset_directories()
     if name in directories:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cpc_keras.cli.main import COMMANDS, main
+from cpc_keras.cli.main import COMMANDS, cli, main
 from cpc_keras.training.checkpoints import newest_checkpoint
 
 # The folder holds a broken file on purpose, and the library warns of it.
@@ -75,6 +76,56 @@ def test_pretrain_writes_an_artifact_that_keras_opens(pretrained):
     assert encoder.predict(np.zeros((1, 20, 20, 1)), verbose=0).shape == (1, 64)
     assert str(out / "artifact") in done.stdout
     assert "step/s" in done.stderr or "s/step" in done.stderr  # the rate
+
+
+def test_pre_training_leaves_the_images_out_that_others_will_measure_on(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), "uint8")
+    np.savez(tmp_path / "scans.npz", images=images, labels=np.arange(30) % 3)
+    np.save(tmp_path / "bare.npy", images)
+    seen = {}
+
+    def look(splits, *args, facts, **kwargs):
+        seen["pretrain"], seen["facts"] = splits, facts
+        raise FileNotFoundError("enough")
+
+    def compare(splits, *args, **kwargs):
+        seen["evaluate"] = splits
+
+    monkeypatch.setattr("cpc_keras.cli.pretrain.pretrain_and_export", look)
+    monkeypatch.setattr("cpc_keras.cli.evaluate.compare", compare)
+    for options in ((), ("--test-fraction", "0.5")):
+        scans = ("--data", str(tmp_path / "scans.npz"), *options)
+        with pytest.raises(FileNotFoundError, match="enough"):
+            cli.main(["pretrain", *scans, "--out", str(tmp_path / "a")], standalone_mode=False)
+        cli.main(["evaluate", str(tmp_path), *scans], standalone_mode=False)
+        for part in (0, 1):
+            ours, theirs = (seen[name][part].images for name in ("pretrain", "evaluate"))
+            np.testing.assert_array_equal(ours, theirs)
+        assert len(seen["pretrain"].test) == (15 if options else 6)
+        assert seen["facts"].get("test_fraction") == (0.5 if options else None)
+    # Without labels nobody can be measured: all are there to learn from.
+    bare = ("pretrain", "--data", str(tmp_path / "bare.npy"), "--out", str(tmp_path / "a"))
+    with pytest.raises(FileNotFoundError, match="enough"):
+        cli.main(bare, standalone_mode=False)
+    assert len(seen["pretrain"].train) == 30
+
+
+def test_the_same_weights_are_not_two_seeds_and_steps_are_two(pretrained, folder, capsys):
+    out, _ = pretrained
+    command = ("evaluate", out, out / "artifact", "--data", folder, "--out", out / "twice")
+    status, _, error = run(capsys, *command)
+    assert status == 1 and "artifact hold the same weights" in error
+    status, _, error = run(capsys, "evaluate", out, "--data", folder, "--steps", "100")
+    assert status == 1 and "such as 150,250. Received: 100." in error
+
+
+@pytest.mark.parametrize("name", ["evaluate", "export", "pretrain"])
+def test_scripts_are_the_commands(name):
+    script = pathlib.Path(__file__).parents[2] / "scripts" / f"{name}.py"
+    command = [sys.executable, str(script), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert f" {name} [OPTIONS]" in done.stdout
 
 
 def test_unreadable_files_are_counted_and_listed(pretrained):
@@ -165,6 +216,7 @@ def test_evaluate_prints_a_table_and_writes_results_and_report(evaluated):
     assert [r["protocol"] for r in results["protocols"]] == ["linear_probe", "nearest_neighbors"]
     for told in ("linear probe, seed 0, all 32 labels: top-1", "nearest neighbors, seed 0"):
         assert told in printed
+    assert results["facts"]["pre-training"].endswith("32 images, no labels")
     assert results["facts"]["overlap"].startswith("0 of 16 test images are also training images")
     assert all(0 <= low <= high <= 1 for low, high in (c["interval"] for c in results["summary"]))
     curve = json.loads((out / "iteration_curve.json").read_text())
@@ -189,8 +241,8 @@ def test_processes_share_an_evaluation_on_subsets_that_were_written(evaluated, f
     assert repeated["summary"] == first["summary"]
     assert repeated["protocols"] == first["protocols"]
     # Each part was measured once.
-    for name in ("measurements.jsonl", "protocols.jsonl"):
-        lines = [(d / name).read_text().splitlines() for d in (out, shared)]
+    for name in ("measurements", "protocols"):
+        lines = [next(d.glob(f"{name}-*.jsonl")).read_text().splitlines() for d in (out, shared)]
         assert len(lines[0]) == len(lines[1])
 
 

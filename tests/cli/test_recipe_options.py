@@ -3,6 +3,7 @@
 import dataclasses
 
 import click
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -47,6 +48,23 @@ def test_what_a_run_writes_as_its_settings_repeats_it(name, tmp_path):
     expected = dataclasses.replace(recipe, image_size=None, channels=None)
     assert dataclasses.replace(found[0], image_size=None, channels=None) == expected
     assert found[1:] == ("mnist_5k", 28, "1")
+
+
+def test_a_run_of_a_method_with_labels_is_repeated_with_its_share_of_them(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "cpc_keras.cli.pretrain.pretrain_and_export",
+        lambda splits, recipe, out, **options: seen.append(options) or out,
+    )
+    images, out = np.zeros((20, 8, 8, 1), "uint8"), tmp_path / "run"
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(20) % 2)
+    facts = {"data": str(tmp_path / "a.npz"), "label_fraction": 0.3, "test_fraction": 0.1}
+    told = {**dataclasses.asdict(Recipe(method="supervised")), **facts}
+    path = written(tmp_path, {**told, "num_labels": 6, "labels": "1234", "groups": None})
+    result = CliRunner().invoke(pretrain, ["--config", str(path), "--out", str(out)])
+    assert result.exception is None, result.output
+    assert seen[0]["label_fraction"] == 0.3
+    assert {name: seen[0]["facts"][name] for name in facts} == facts
 
 
 def test_options_replace_the_file_which_replaces_the_recipe(tmp_path):

@@ -1,7 +1,11 @@
+import dataclasses
+import os
+
 import numpy as np
 import pytest
 
 from cpc_keras.data import ImageData, label_subset, read_label_subset, write_label_subset
+from cpc_keras.data.skipped_file import SkippedFile, write_skipped
 
 LABELS = np.arange(40) % 4
 
@@ -24,6 +28,20 @@ def test_a_subset_comes_back_from_its_file(tmp_path, names):
     np.testing.assert_array_equal(read_label_subset(path, data), index)
     first = path.read_text().splitlines()[1].split(",")
     assert first == [str(index[0]), f"{index[0]}.png" if names else "", "abcd"[index[0] % 4]]
+
+
+def test_names_that_are_no_text_come_back(tmp_path):
+    odd = os.fsdecode(b"caf\xe9.png")
+    data = dataclasses.replace(_data(), names=(odd, *_data().names[1:]))
+    index = np.array([0, 1, 2, 3])
+    path = write_label_subset(tmp_path / "a.csv", data, index)
+    assert b"caf\xe9.png" in path.read_bytes()
+    np.testing.assert_array_equal(read_label_subset(path, data), index)
+    write_skipped(tmp_path / "skipped.csv", [SkippedFile(odd, 'not "an image"')])
+    told = (tmp_path / "skipped.csv").read_bytes()
+    assert told.splitlines() == [b"path,reason", b'caf\xe9.png,"not ""an image"""']
+    with pytest.raises(FileExistsError):
+        write_skipped(tmp_path / "skipped.csv", [], replace=False)
 
 
 def test_images_are_found_by_name_in_another_order(tmp_path):

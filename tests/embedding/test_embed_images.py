@@ -1,5 +1,6 @@
 import importlib
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -64,6 +65,16 @@ def test_a_stopped_embedding_goes_on_with_what_is_left(
     assert done == [0, 1, 2, 3]
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     check_features(out, expected)
+
+
+def test_a_file_that_was_replaced_is_another_image(encoder, photos, tmp_path):
+    out = tmp_path / "out"
+    for _ in range(2):
+        embed_images(encoder, str(photos), out, file_format="npy")
+    one, other = sorted(photos.rglob("*.png"))[:2]
+    shutil.copy(one, other)
+    with pytest.raises(FileExistsError, match="images differ"):
+        embed_images(encoder, str(photos), out, file_format="npy")
 
 
 def test_an_embedding_with_other_images_weights_or_settings_is_refused(encoder, photos, tmp_path):

@@ -22,6 +22,7 @@ from cpc_keras.evaluation import (
     thumbnails,
 )
 from cpc_keras.evaluation.charts import course_chart, label_chart
+from cpc_keras.evaluation.write_report import _confusion
 
 RNG = np.random.default_rng(0)
 
@@ -238,6 +239,23 @@ def test_retrieval_ranks_patches_as_one_by_one(candidates):
         shown = [(patch == true).all() for patch in found.patches[k]]
         assert shown == found.is_true[k].tolist()
         assert found.is_true[k].any() == (found.rank[k] <= 3)
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c", "nowhere"), ("a",), ()])
+def test_classes_without_images_or_names_have_their_place(names):
+    images = RNG.integers(0, 256, (12, 16, 12, 1), "uint8")
+    data = ImageData(images, np.arange(12) % 3, class_names=names)
+    predicted = np.arange(12) % 3
+    pictures = run_pictures(small_model(), Splits(data, data), predicted=predicted)
+    found = _confusion(pictures)
+    assert found["right"] == 12 and len(found["rows"]) == max(3, len(names))
+    assert found["names"][: len(names)] == list(names)
+
+
+def test_names_with_dollars_and_underscores_are_drawn():
+    lines = [{"title": r"_a$\foo$", "points": [(1, 2.0)], "color": 1, "dashes": 0}]
+    svg = course_chart(lines, name="one", title="Loss", unit="nats")
+    assert svg.count(r"_a$\foo$") == 2  # in the description and in the legend
 
 
 def test_pictures_of_a_run_come_back_from_their_file(tmp_path):

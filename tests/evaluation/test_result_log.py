@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 from cpc_keras.evaluation import ResultLog, result_lock
 
 
@@ -32,11 +30,16 @@ def test_a_torn_last_line_is_dropped_and_the_log_goes_on(tmp_path):
     log = ResultLog(path, {})
     log.add({"a": 1})
     log.add({"a": 2})
-    path.write_text(path.read_text()[:-4])
+    log.path.write_text(log.path.read_text()[:-4])
     log = ResultLog(path, {})
     assert log.results == [{"a": 1}]
     log.add({"a": 5})
     assert ResultLog(path, {}).results == [{"a": 1}, {"a": 5}]
+    # Torn within its first line.
+    log.path.write_text(log.path.read_text()[:1])
+    assert log.results == []
+    log.add({"a": 6})
+    assert log.results == [{"a": 6}]
 
 
 def test_processes_see_what_others_add(tmp_path):
@@ -47,14 +50,16 @@ def test_processes_see_what_others_add(tmp_path):
     assert one.results == other.results == [{"a": 1}, {"a": 2}]
 
 
-def test_results_are_not_mixed_with_those_of_other_settings(tmp_path):
+def test_processes_with_other_settings_are_not_in_each_others_way(tmp_path):
     path = tmp_path / "log.jsonl"
     one = ResultLog(path, {"steps": 1})
     one.add({"a": 1})
-    ResultLog(path, {"steps": 2}).add({"a": 2})
-    with pytest.raises(RuntimeError, match="with other settings"):
-        one.add({"a": 3})
-    assert one.results == []
+    other = ResultLog(path, {"steps": 2})  # and ends before its first result
+    assert ResultLog(path, {"steps": 1}).results == [{"a": 1}]
+    one.add({"a": 2})
+    other.add({"a": 3})
+    one.add({"a": 4})
+    assert one.results == [{"a": 1}, {"a": 2}, {"a": 4}] and other.results == [{"a": 3}]
 
 
 def test_a_lock_is_held_by_one_and_ends_with_the_process(tmp_path):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cpc_keras.evaluation.charts.themed_svg import SERIES, themed_svg
+from cpc_keras.evaluation.charts.themed_svg import SERIES, legend_title, themed_svg
 
 DASHES = ("-", "--", ":")
 
@@ -30,7 +30,7 @@ def course_chart(
         for line in lines:
             axes.plot(
                 *zip(*line["points"], strict=True),
-                label=None if line["title"] in told else line["title"],
+                label=None if line["title"] in told else legend_title(line["title"]),
                 color=SERIES[line["color"] % len(SERIES)],
                 linestyle=DASHES[line["dashes"]],
                 # A mark for each point where there are few: a single one has no line.

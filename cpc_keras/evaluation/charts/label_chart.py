@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cpc_keras.evaluation.charts.themed_svg import SERIES, themed_svg
+from cpc_keras.evaluation.charts.themed_svg import SERIES, legend_title, themed_svg
 from cpc_keras.evaluation.summary_table import ROW_TITLES
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def draw_label_curves(
             [100 * cell["fraction"] * aside for cell in cells],
             [100 * cell["accuracy"] for cell in cells],
             yerr=[100 * (spread(cell) or 0.0) for cell in cells],
-            label=title,
+            label=legend_title(title),
             color=colors[color],
             linestyle=dashes,
             marker=mark,

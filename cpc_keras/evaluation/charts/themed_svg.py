@@ -16,6 +16,11 @@ OF_PAGE = {
 }
 
 
+def legend_title(name: str) -> str:
+    """A name as a legend shows it: Matplotlib leaves those out that begin with an underscore."""
+    return f"\u200b{name}" if name.startswith("_") else name
+
+
 def themed_svg(
     draw: Callable, *, name: str, description: str, width: float = 3.8, height: float = 3.0
 ) -> str:
@@ -64,6 +69,7 @@ def themed_svg(
         "legend.frameon": False,
         "legend.fontsize": 8,
         "legend.handlelength": 2.8,
+        "text.parse_math": False,  # a run or a class may have a name with dollars
     }
     with matplotlib.rc_context(settings):
         # The object interface: pyplot would keep global state and pick a window system.

@@ -1,0 +1,62 @@
+"""Test images for data that has none of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from cpc_keras.data.hold_out import hold_out
+from cpc_keras.data.image_data import ImageData, Splits
+from cpc_keras.data.require_memory import require_memory
+
+
+def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
+    """Splits test images off, by class where there are labels, and whole groups where there are.
+
+    The same images, labels, groups and seed give the same split.
+
+    Args:
+        data: All images.
+        fraction: Share of the test images, in (0, 1).
+        seed: Non-negative integer; chooses them.
+
+    Returns:
+        The other images, and the test images.
+
+    Raises:
+        ValueError: If there is nothing to split, or the copies do not fit into memory.
+
+    Example:
+        >>> data = ImageData(np.zeros((10, 8, 8, 1), "uint8"), labels=np.arange(10) % 2)
+        >>> [len(part) for part in split_off(data, 0.2)]
+        [8, 2]
+    """
+    if len(data) < 2:
+        raise ValueError(
+            f"split_off: received test_fraction={fraction} for {len(data)} image. Expected at "
+            "least 2 images to split. Add images, or leave test_fraction (--test-fraction) out."
+        )
+    # The two parts are copies, and the whole stands in memory beside them for a moment.
+    if isinstance(data.images, np.ndarray):
+        require_memory(data.images.shape, source=data.source)
+    # Unlabelled images, and those of several classes each, are split as one class.
+    is_plain = data.labels is not None and data.labels.ndim == 1
+    labels = data.labels if is_plain else np.zeros(len(data), np.int64)
+    train, test = hold_out(labels, fraction=fraction, seed=seed, groups=data.groups)
+    if not len(test) and data.groups is not None:
+        raise ValueError(
+            f"split_off: received test_fraction={fraction} for {len(data)} images of one group. "
+            "Expected at least two groups to split. Leave groups (--groups) out, or choose others."
+        )
+    if not len(test):
+        raise ValueError(
+            f"split_off: received test_fraction={fraction} for {len(data)} images, each the only "
+            "one of its class. Expected a class with at least 2 images. Add images, or leave "
+            "test_fraction (--test-fraction) out."
+        )
+    split = Splits(data.subset(train), data.subset(test))
+    if not isinstance(data.images, np.ndarray):
+        return split
+    # What was skipped before is told once.
+    return Splits(split.train, dataclasses.replace(split.test, skipped=()))
