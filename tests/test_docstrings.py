@@ -16,10 +16,7 @@ tf = pytest.importorskip("tensorflow")
 
 PACKAGE = Path(cpc_keras.__file__).parent
 
-# Module: why its examples cannot run here.
-SKIPPED = {
-    "cpc_keras.presets.preset_directory": "opens a preset that ships with a release",
-}
+# Module: what its example needs beside the package.
 NEEDS = {"cpc_keras.embedding.beam_step": "apache_beam"}
 # Their examples open "saved_models/mine", which the one of write_artifact writes.
 OPEN_AN_EXPORT = {
@@ -109,8 +106,6 @@ def export(tmp_path_factory):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_run(name, request):
-    if name in SKIPPED:
-        pytest.skip(SKIPPED[name])
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
     if name in OPEN_AN_EXPORT:
@@ -126,8 +121,8 @@ def test_the_examples_run(name, request):
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
 
 
-def test_every_skipped_module_exists_and_has_an_example():
-    assert {*SKIPPED, *NEEDS, *OPEN_AN_EXPORT} <= set(EXAMPLES)
+def test_every_module_that_needs_more_exists_and_has_an_example():
+    assert {*NEEDS, *OPEN_AN_EXPORT} <= set(EXAMPLES)
 
 
 def test_the_examples_were_found():
