@@ -23,6 +23,9 @@ class RandomChannelDrop(keras.layers.Layer):
     Returns:
         Tensor of the shape and dtype of `inputs`.
 
+    Raises:
+        ValueError: a `rate` outside [0, 1].
+
     Example:
         >>> tuple(RandomChannelDrop(1.0, seed=0)(np.ones((2, 8, 8, 3)), training=True).shape)
         (2, 8, 8, 3)

@@ -13,8 +13,9 @@ class RandomImageLayer(keras.layers.Layer):
     one. Patches are images here: fold them into the batch axis, and each gets its own.
 
     Keras's own preprocessing layers are used where they keep this contract. Of Keras 3.15 these do
-    not: `RandomRotation`, `RandomShear`, `RandomTranslation` (`supports_jit` is off, which turns
-    compilation off for the whole model; the config of `RandomShear` does not load again),
+    not: `RandomRotation`, `RandomShear`, `RandomTranslation`, `RandomZoom` (`supports_jit` is
+    off, which turns compilation off for the whole model; the config of `RandomShear` does not load
+    again),
     `RandomElasticTransform` (one deformation for all images in a graph), `Equalization` (one
     histogram for all images), `RandAugment` and `AugMix` (one choice for all images),
     `RandomSaturation` and thus `RandomColorJitter` (values down to -117, three channels only),

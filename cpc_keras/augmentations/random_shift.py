@@ -24,6 +24,9 @@ class RandomShift(keras.layers.Layer):
     Returns:
         Tensor of the shape and dtype of `inputs`.
 
+    Raises:
+        ValueError: a `max_shift` that is no whole number, or below 0.
+
     Example:
         >>> tuple(RandomShift(1, seed=0)(np.zeros((2, 8, 8, 1)), training=True).shape)
         (2, 8, 8, 1)

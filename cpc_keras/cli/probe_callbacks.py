@@ -35,8 +35,10 @@ def probe_callbacks(
     """Choose the probes that the data allow.
 
     The classes are those of images that are trained on without them: what is scored at the end, the
-    test images, must not have told when to stop. Bounds of the mutual information need images that
-    were not trained on, and no labels: they take test images.
+    test images, must not have told when to stop. Methods that use labels have seen those of these
+    images, all or the share of `--label-fraction`: their accuracies are those of training. Bounds
+    of the mutual information need images that were not trained on, and no labels: they take test
+    images.
 
     Args:
         splits: the data of the run.

@@ -57,7 +57,8 @@ def load_data(
     Raises:
         ValueError: If `spec` or another argument is not one of those above, there is no image, the
             images have different sizes and `image_size` is None, they do not fit into memory,
-            `in_memory=False` is not for a folder, or train and test share a group.
+            `in_memory=False` is for neither a folder nor a `.npy` file, or train and test share a
+            group.
         FileNotFoundError: If `PATH` does not exist.
         NotADirectoryError: If `folder:PATH` is a file.
         ImportError: If the source's package is not installed.

@@ -76,7 +76,14 @@ def iteration_curve(
 
 
 def saved_encoders(run: str | os.PathLike) -> list[pathlib.Path]:
-    """Return the files of a run's kept encoders, by steps; an empty list where there are none."""
+    """Return the files of a run's kept encoders, by steps; an empty list where there are none.
+
+    Args:
+        run: run directory with `encoders/`, or that directory itself.
+
+    Returns:
+        Paths, such as `encoders/epoch-0010-step-00000620.keras`.
+    """
     directory = pathlib.Path(run)
     if (directory / "encoders").is_dir():
         directory = directory / "encoders"

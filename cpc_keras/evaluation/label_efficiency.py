@@ -113,7 +113,16 @@ def label_efficiency(
 
 
 def num_fits(rows, *, fractions=FRACTIONS, num_draws: int = 3) -> int:
-    """Return how many fits `label_efficiency` makes, tuning trials included."""
+    """Return how many fits `label_efficiency` makes, tuning trials included.
+
+    Args:
+        rows: those of `label_efficiency`.
+        fractions: shares of the training labels.
+        num_draws: label subsets for each fraction below 1.
+
+    Returns:
+        Number of fits, and of calls of `on_fit`.
+    """
     return sum(
         len(row.settings) + (num_draws if fraction < 1 else 1)
         for row in rows

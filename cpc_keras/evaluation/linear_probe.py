@@ -33,6 +33,9 @@ class LinearProbe:
         regularization: weight of the L2 penalty relative to the mean cross-entropy's sum, the
             inverse of scikit-learn's `C`; above 0.
 
+    Raises:
+        ValueError: a `regularization` that is not above 0.
+
     Example:
         >>> rng = np.random.default_rng(0)
         >>> labels = np.repeat([0, 1], 20)
@@ -59,6 +62,9 @@ class LinearProbe:
 
         Returns:
             The probe itself.
+
+        Raises:
+            ValueError: labels of fewer than two classes.
         """
         # scikit-learn takes a second to import; only probes need it.
         from sklearn.linear_model import LogisticRegression

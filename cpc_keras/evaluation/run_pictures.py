@@ -80,7 +80,15 @@ def run_pictures(
 
 
 def save_pictures(directory: str | os.PathLike, pictures: dict[str, np.ndarray]) -> pathlib.Path:
-    """Write the pictures of a run into its directory; older ones are replaced, never torn."""
+    """Write the pictures of a run into its directory; older ones are replaced, never torn.
+
+    Args:
+        directory: of the run, or of an evaluation; there already.
+        pictures: arrays by name, as `run_pictures` returns them.
+
+    Returns:
+        Path of the file, `pictures.npz`.
+    """
     path = pathlib.Path(directory) / FILE_NAME
     partial = path.with_suffix(".partial.npz")
     np.savez_compressed(partial, **pictures)
@@ -90,6 +98,12 @@ def save_pictures(directory: str | os.PathLike, pictures: dict[str, np.ndarray])
 
 def load_pictures(directory: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read the pictures of a run; an empty dict where it has none.
+
+    Args:
+        directory: where `save_pictures` wrote them.
+
+    Returns:
+        Arrays by name, as `run_pictures` returned them.
 
     Raises:
         ValueError: a file that `save_pictures` has not written, or that is damaged.

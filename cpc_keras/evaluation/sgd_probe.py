@@ -19,6 +19,9 @@ class SGDProbe:
         batch_size: features a step, 2,048 in the papers; fewer where there are fewer.
         seed: of the order and the initial weights.
 
+    Raises:
+        ValueError: a `learning_rate` that is not above 0, or `num_steps` or `batch_size` below 1.
+
     Example:
         >>> rng = np.random.default_rng(0)
         >>> labels = np.repeat([0, 1], 20)
@@ -54,6 +57,9 @@ class SGDProbe:
 
         Returns:
             The probe itself.
+
+        Raises:
+            ValueError: labels of fewer than two classes.
         """
         labels = np.asarray(labels)
         self._several = labels.ndim == 2

@@ -24,6 +24,9 @@ class MaskedContext(layers.Layer):
     Returns:
         Contexts, `[batch, rows, columns, dim]`, not negative.
 
+    Raises:
+        ValueError: no block, or no filter.
+
     Example:
         >>> tuple(MaskedContext(2, filters=16)(np.zeros((1, 7, 5, 32))).shape)
         (1, 7, 5, 32)

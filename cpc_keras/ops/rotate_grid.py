@@ -18,6 +18,9 @@ def rotate_grid(grid, direction: str):
     Returns:
         The rotated grid, `[batch, columns, rows, ...]` for "left" and "right".
 
+    Raises:
+        ValueError: an unknown direction.
+
     Example:
         >>> turned = rotate_grid(np.array([[[1, 2, 3]]]), "right")
         >>> np.asarray(turned)[0]  # one row became one column

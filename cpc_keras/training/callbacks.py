@@ -110,7 +110,15 @@ class MetricsCSV(keras.callbacks.Callback):
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict]:
-    """Read what `MetricsCSV` wrote; an empty list where there is no file."""
+    """Read what `MetricsCSV` wrote; an empty list where there is no file.
+
+    Args:
+        path: the file, `metrics.csv` of a run.
+
+    Returns:
+        One dict an epoch: "epoch", an integer from 1 on, and floats by name; what an epoch did not
+        log is left out.
+    """
     if not os.path.exists(path):
         return []
     with open(path, newline="") as file:

@@ -64,8 +64,9 @@ def save_checkpoint(
     """Save model, optimizer and state as one `.keras` file, and keep the newest ones.
 
     The file is called `epoch-NNNN.keras`, within an epoch `epoch-NNNN-step-NNNNNN.keras`. It opens
-    with `keras.saving.load_model`. It ends with its own SHA-256, and is written under another name
-    and renamed, so that no kill leaves a torn one. Older files go when the new one is in place.
+    with `keras.saving.load_model` after `import cpc_keras.training`, which registers the classes in
+    it; `load_newest` does both. It ends with its own SHA-256, and is written under another name and
+    renamed, so that no kill leaves a torn one. Older files go when the new one is in place.
 
     Args:
         model: compiled model.

@@ -35,6 +35,9 @@ class EmbeddingProjector(HeldOutProbe):
         encoder: by default the model's own.
         batch_size: images at a time.
 
+    Raises:
+        ValueError: no images, `every` below 1, or not one label an image.
+
     Example:
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
         >>> small = {"patch_encoder": "mlp", "context_blocks": 1, "patch_augmentation": None}
