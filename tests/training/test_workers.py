@@ -152,7 +152,7 @@ def test_workers_train_as_one_process_and_leave_the_files_of_one(count, alone, t
         del os.environ["TMPDIR"]
     assert not list(temporary.glob("worker-*"))
     names = sorted(path.name for path in (tmp_path / "job" / "run").iterdir())
-    assert names == ["checkpoints", "config.yaml", "metrics.csv"]
+    assert names == [".lock", "checkpoints", "config.yaml", "metrics.csv"]
 
 
 @pytest.mark.slow
