@@ -26,7 +26,7 @@ COMMANDS = {
     "presets": "List the encoders that come with the package, and what they are worth.",
 }
 
-# Errors whose message says what to do; a programming error shows where it is.
+# Errors that are raised with a message that says what to do.
 SAID = (ValueError, TypeError, OSError, ImportError, FloatingPointError, RuntimeError)
 # What these do goes on with the same command.
 RESUMABLE = {"demo", "pretrain"}

@@ -35,7 +35,7 @@ def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
     if len(data) < 2:
         raise ValueError(
             f"split_off: received test_fraction={fraction} for {len(data)} image. Expected at "
-            "least 2 images to split. Add images, or leave test_fraction (--test-fraction) out."
+            "least 2 images to split. Add images, or split nothing off (--test-fraction 0)."
         )
     # The two parts are copies, and the whole stands in memory beside them for a moment.
     if isinstance(data.images, np.ndarray):
@@ -52,8 +52,8 @@ def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
     if not len(test):
         raise ValueError(
             f"split_off: received test_fraction={fraction} for {len(data)} images, each the only "
-            "one of its class. Expected a class with at least 2 images. Add images, or leave "
-            "test_fraction (--test-fraction) out."
+            "one of its class. Expected a class with at least 2 images. Add images, or split "
+            "nothing off (--test-fraction 0)."
         )
     split = Splits(data.subset(train), data.subset(test))
     if not isinstance(data.images, np.ndarray):

@@ -56,7 +56,8 @@ class FolderSource:
         digest = hashlib.sha256()
         for name in names:
             # A file that was replaced is another image under the same name.
-            found = (self.root / name).stat()
+            path = self.root / name
+            found = path.stat() if path.exists() else path.lstat()  # a link to nothing
             digest.update(os.fsencode(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"))
         self._identity = digest.hexdigest()
         self.shards = [

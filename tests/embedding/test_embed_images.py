@@ -67,11 +67,17 @@ def test_a_stopped_embedding_goes_on_with_what_is_left(
     check_features(out, expected)
 
 
+def test_a_link_to_nothing_is_told_as_unreadable(encoder, photos, tmp_path):
+    (photos / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    summary = embed_images(encoder, str(photos), tmp_path / "out", file_format="npy")
+    assert summary["images"] == 14 and summary["unreadable"] == 3
+
+
 def test_a_file_that_was_replaced_is_another_image(encoder, photos, tmp_path):
     out = tmp_path / "out"
     for _ in range(2):
         embed_images(encoder, str(photos), out, file_format="npy")
-    one, other = sorted(photos.rglob("*.png"))[:2]
+    one, other = sorted(photos.rglob("0*.png"))[:2]
     shutil.copy(one, other)
     with pytest.raises(FileExistsError, match="images differ"):
         embed_images(encoder, str(photos), out, file_format="npy")
