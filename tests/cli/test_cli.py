@@ -119,6 +119,26 @@ def test_the_same_weights_are_not_two_seeds_and_steps_are_two(pretrained, folder
     assert status == 1 and "such as 150,250. Received: 100." in error
 
 
+def test_results_depend_on_pixels_labels_and_given_subsets(tmp_path, monkeypatch):
+    found = []
+
+    def look(splits, runs, out, *, settings, **kwargs):
+        found.append(settings)
+        raise FileNotFoundError("enough")
+
+    monkeypatch.setattr("cpc_keras.cli.evaluate.RunMeasurement", look)
+    images, path, subsets = np.zeros((30, 8, 8, 1), "uint8"), tmp_path / "a.npz", tmp_path / "s"
+    subsets.mkdir()
+    command = ["evaluate", str(tmp_path), "--data", str(path), "--fractions", "1"]
+    for labels, fraction, text in ((3, 0.2, "a"), (2, 0.2, "a"), (2, 0.5, "a"), (2, 0.5, "b")):
+        np.savez(path, images=images, labels=np.arange(30) % labels)
+        (subsets / "1-draw-0.csv").write_text(text)
+        options = ["--test-fraction", str(fraction), "--subsets", str(subsets)]
+        with pytest.raises(FileNotFoundError, match="enough"):
+            cli.main([*command, *options], standalone_mode=False)
+    assert len({json.dumps(settings) for settings in found}) == 4
+
+
 @pytest.mark.parametrize("name", ["evaluate", "export", "pretrain"])
 def test_scripts_are_the_commands(name):
     script = pathlib.Path(__file__).parents[2] / "scripts" / f"{name}.py"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cpc_keras.data import ImageData, SkippedFile
+from cpc_keras.data import ImageData, SkippedFile, Splits
 
 
 def _data(**changes):
@@ -69,3 +69,20 @@ def test_labels_that_do_not_fit_the_images_are_refused(labels):
 def test_names_that_do_not_fit_the_images_are_refused():
     with pytest.raises(ValueError, match="received 1 names for 4 images"):
         _data(names=("a",))
+
+
+def test_a_digest_tells_pixels_labels_and_groups_apart():
+    images = np.arange(4 * 16, dtype="uint8").reshape(4, 4, 4, 1)
+    labels = np.array([0, 1, 1, 0])
+
+    def digest(images=images, labels=labels, groups=None, test=3):
+        data = ImageData(images, labels, groups=groups)
+        return Splits(data.subset(np.arange(test)), data.subset(np.arange(test, 4))).digest()
+
+    others = [
+        digest(images=images + 1),
+        digest(labels=1 - labels),
+        digest(groups=np.array(["a", "b", "c", "d"])),
+        digest(groups=np.array(["a", "a", "c", "d"])),
+    ]
+    assert digest() == digest() and len({digest(), *others}) == 5
