@@ -148,6 +148,7 @@ class CPCHyperModel(keras_tuner.HyperModel):
         images: np.ndarray,
         labels: np.ndarray,
         *,
+        groups: np.ndarray | None = None,
         run_directory: str | os.PathLike | None = None,
         **kwargs,
     ) -> dict[str, float]:
@@ -158,6 +159,7 @@ class CPCHyperModel(keras_tuner.HyperModel):
             model: what `build` returned.
             images: `[n, height, width, channels]`, uint8.
             labels: integers `[n]`, below 0 where unknown; for the probe alone.
+            groups: of every image, `[n]`, that the probe's split leaves whole; None for none.
             run_directory: where to train, resumably; by default a temporary directory.
             **kwargs: what tuners pass to `keras.Model.fit` (callbacks); not used.
 
@@ -167,9 +169,11 @@ class CPCHyperModel(keras_tuner.HyperModel):
         recipe = self.recipe(hp)
         if run_directory is None:
             with tempfile.TemporaryDirectory() as directory:
-                return self.fit(hp, model, images, labels, run_directory=directory)
+                return self.fit(hp, model, images, labels, groups=groups, run_directory=directory)
         model = pretrain(lambda: model, images, run_directory=run_directory, recipe=recipe)
-        score = probe_score(model.encoder, images, labels, probe=self.probe, seed=self.base.seed)
+        score = probe_score(
+            model.encoder, images, labels, probe=self.probe, seed=self.base.seed, groups=groups
+        )
         # Of the same images for all; measured with what training draws turned off.
         loss = model.evaluate(
             images[: recipe.batch_size], batch_size=recipe.batch_size, verbose=0, return_dict=True

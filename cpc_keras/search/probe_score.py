@@ -18,6 +18,7 @@ def probe_score(
     held_out: float = 0.25,
     num_neighbors: int = 20,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> float:
     """Accuracy of a simple classifier on frozen features, on labels that it was not fitted on.
 
@@ -34,13 +35,15 @@ def probe_score(
         held_out: share of the labelled images to measure on, class by class, in (0, 1).
         num_neighbors: of "knn", at most as many as there are images to fit on.
         seed: of the split.
+        groups: name of the group (patient, site, device) of every image, `[n]`, that the split
+            leaves whole, as `ImageData.groups`; None for none.
 
     Returns:
         Share of the held-out images that are told right, in [0, 1].
 
     Raises:
         ValueError: unknown probe, fewer than two classes, features that are not finite, or no
-            class with two images.
+            class with two images (with groups: only one of them).
 
     Example:
         >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
@@ -58,11 +61,14 @@ def probe_score(
             f"probe_score: received {len(labels)} labels of {len(np.unique(labels))} classes. "
             "Expected at least two classes: a search maximises how well they are told apart."
         )
-    fit, rest = hold_out(labels, fraction=held_out, seed=seed)
+    if groups is not None:
+        groups = np.asarray(groups)[rows]
+    fit, rest = hold_out(labels, fraction=held_out, seed=seed, groups=groups)
     if not len(rest):
+        alone = "every class has a single image" if groups is None else "all images are one group's"
         raise ValueError(
-            "probe_score: every class has a single image, and none can be held out. Expected "
-            "classes of at least two images."
+            f"probe_score: {alone}, and none can be held out. Expected classes of at least two "
+            "images, and at least two groups where there are any."
         )
     features = extract_features(encoder, images[rows])
     if probe == "linear":

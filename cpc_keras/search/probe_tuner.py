@@ -59,7 +59,7 @@ class ProbeTuner(keras_tuner.Tuner):
             return "alone"
         return "chief" if "chief" in os.environ.get("KERASTUNER_TUNER_ID", "") else "worker"
 
-    def run_trial(self, trial, images, labels):
+    def run_trial(self, trial, images, labels, *, groups=None):
         """Train and probe one trial; a trial that was cut short goes on at its last epoch."""
         keras.backend.clear_session()
         model = self.hypermodel.build(trial.hyperparameters)
@@ -68,6 +68,7 @@ class ProbeTuner(keras_tuner.Tuner):
             model,
             images,
             labels,
+            groups=groups,
             run_directory=self.root / "trials" / trial.trial_id,
         )
 

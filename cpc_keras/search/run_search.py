@@ -44,7 +44,8 @@ def run_search(
 
     Args:
         hypermodel: the space, and how a trial is trained and scored.
-        data: labelled training images. No test images: they would be used up.
+        data: labelled training images. No test images: they would be used up. Where they have
+            groups, the probe's held-out images are of groups of their own.
         directory: made, or resumed.
         num_trials: how many settings to try, at least 1.
         oracle: "random", or "bayesian" (a Gaussian process proposes).
@@ -102,10 +103,10 @@ def run_search(
         worker_timeout=worker_timeout,
     )
     if tuner.role == "worker":
-        tuner.search(data.images, labels)
+        tuner.search(data.images, labels, groups=data.groups)
         return []
     try:
-        tuner.search(data.images, labels)
+        tuner.search(data.images, labels, groups=data.groups)
     finally:
         # Also of a search that was stopped: what there is.
         rows = trials_table(tuner.oracle)

@@ -26,15 +26,41 @@ def test_separate_classes_score_one_and_noise_scores_chance(flatten, probe):
     assert 0.2 < probe_score(flatten, images, shuffled, probe=probe) < 0.8
 
 
-def test_the_held_out_labels_are_not_fitted_on(flatten):
+def patients_with_labels_by_chance(num_patients, images_each):
+    """Images of a patient are alike, and which class a patient has cannot be seen."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(num_patients), images_each)
+    looks = rng.normal(128, 40, (num_patients, 8, 8, 1))
+    images = looks[groups] + rng.normal(0, 1, (len(groups), 8, 8, 1))
+    return images.astype("float32"), rng.permutation(num_patients)[groups] % 2, groups
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_the_held_out_labels_are_not_fitted_on(probe):
+    flatten = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    images, labels, _ = patients_with_labels_by_chance(60, 1)
+    # What has seen an image knows its label: by one neighbour, or by more pixels than images.
+    assert probe_score(flatten, images, labels, probe=probe, num_neighbors=1) < 0.8
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_no_group_is_divided(probe):
+    flatten = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    images, labels, groups = patients_with_labels_by_chance(40, 5)
+    names = np.array([f"patient {n}" for n in groups])
+    score = probe_score(flatten, images, labels, probe=probe, num_neighbors=3, groups=names)
+    assert score < 0.8
+    assert probe_score(flatten, images, labels, probe=probe, num_neighbors=3) == 1.0
+
+
+def test_groups_stay_with_their_images_where_some_have_no_label(flatten):
     images, labels = two_classes(40, noise=1)
-    _, held_out = hold_out(labels, seed=0)
-    labels = labels.copy()
-    labels[held_out] = 1 - labels[held_out]  # every held-out label is wrong, and only those
-    fit, again = hold_out(labels, seed=0)
-    assert not np.array_equal(held_out, again) or len(fit)
-    for probe in PROBES:
-        assert probe_score(flatten, images, labels, probe=probe) < 1.0
+    groups = np.arange(40) // 4
+    labels[::4] = -1
+    told = labels >= 0
+    assert probe_score(flatten, images, labels, groups=groups) == probe_score(
+        flatten, images[told], labels[told], groups=groups[told]
+    )
 
 
 def test_knn_is_a_weighted_vote_of_cosines(flatten):
@@ -71,5 +97,7 @@ def test_what_cannot_be_probed_is_told(flatten):
         probe_score(flatten, images, np.array([1, 1, -1, -1]))
     with pytest.raises(ValueError, match="single image"):
         probe_score(flatten, images, np.arange(4))
+    with pytest.raises(ValueError, match="one group's"):
+        probe_score(flatten, images, labels, groups=np.zeros(4))
     with pytest.raises(ValueError, match="probe must be one of"):
         probe_score(flatten, images, labels, probe="svm")

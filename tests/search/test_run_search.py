@@ -26,12 +26,13 @@ class Quick(CPCHyperModel):
 
     broken = ()
     fitted = None
+    seen_groups = None
 
     def build(self, hp):
         self.recipe(hp)
 
-    def fit(self, hp, model, images, labels, *, run_directory):
-        recipe = self.recipe(hp)
+    def fit(self, hp, model, images, labels, *, groups, run_directory):
+        recipe, self.seen_groups = self.recipe(hp), groups
         trial = run_directory.name
         if self.fitted is not None:
             self.fitted.append(trial)
@@ -147,6 +148,14 @@ def test_a_stopped_search_goes_on_and_a_finished_one_can_be_made_longer(tmp_path
     assert after["0"] == before["0"] and after["1"] == before["1"]
     rows = search(tmp_path / "found", hypermodel=hypermodel, num_trials=5, oracle=oracle)
     assert len(rows) == 5 and sorted(hypermodel.fitted) == ["2", "3", "4"]
+
+
+def test_the_groups_of_the_data_reach_the_probe(tmp_path):
+    data = some_data()
+    data = dataclasses.replace(data, groups=np.arange(len(data.images)) // 4)
+    hypermodel = Quick(SHAPE)
+    run_search(hypermodel, data, directory=tmp_path / "found", num_trials=1, facts=FACTS)
+    np.testing.assert_array_equal(hypermodel.seen_groups, data.groups)
 
 
 def test_other_settings_and_other_directories_are_refused(tmp_path):
