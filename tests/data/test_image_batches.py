@@ -171,6 +171,8 @@ def test_crops_are_a_function_of_seed_and_epoch():
         np.testing.assert_array_equal(index, again)
         np.testing.assert_array_equal(images, repeated)
     assert any((a != b).any() for (_, a), (_, b) in zip(both[:2], later, strict=True))
+    # Each batch has its own.
+    assert (both[0][1] != both[1][1]).any()
 
 
 def test_without_shuffle_the_centre_is_given():

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cpc_keras.data import ImageData
-from cpc_keras.search import CPCHyperModel, run_search, trials_table
+from cpc_keras.search import CPCHyperModel, probe_score, run_search, trials_table
 from cpc_keras.training import Recipe
 
 SHAPE = (16, 16, 1)
@@ -26,13 +26,12 @@ class Quick(CPCHyperModel):
 
     broken = ()
     fitted = None
-    seen_groups = None
 
     def build(self, hp):
         self.recipe(hp)
 
     def fit(self, hp, model, images, labels, *, groups, run_directory):
-        recipe, self.seen_groups = self.recipe(hp), groups
+        recipe = self.recipe(hp)
         trial = run_directory.name
         if self.fitted is not None:
             self.fitted.append(trial)
@@ -130,10 +129,10 @@ def test_a_stopped_search_goes_on_and_a_finished_one_can_be_made_longer(tmp_path
     hypermodel.fitted = []
 
     class Stopped(Quick):
-        def fit(self, hp, model, images, labels, *, run_directory):
+        def fit(self, *args, run_directory, **kwargs):
             if run_directory.name == "2":
                 raise KeyboardInterrupt
-            return super().fit(hp, model, images, labels, run_directory=run_directory)
+            return super().fit(*args, run_directory=run_directory, **kwargs)
 
     stopped = Stopped(SHAPE)
     with pytest.raises(KeyboardInterrupt):
@@ -148,14 +147,6 @@ def test_a_stopped_search_goes_on_and_a_finished_one_can_be_made_longer(tmp_path
     assert after["0"] == before["0"] and after["1"] == before["1"]
     rows = search(tmp_path / "found", hypermodel=hypermodel, num_trials=5, oracle=oracle)
     assert len(rows) == 5 and sorted(hypermodel.fitted) == ["2", "3", "4"]
-
-
-def test_the_groups_of_the_data_reach_the_probe(tmp_path):
-    data = some_data()
-    data = dataclasses.replace(data, groups=np.arange(len(data.images)) // 4)
-    hypermodel = Quick(SHAPE)
-    run_search(hypermodel, data, directory=tmp_path / "found", num_trials=1, facts=FACTS)
-    np.testing.assert_array_equal(hypermodel.seen_groups, data.groups)
 
 
 def test_other_settings_and_other_directories_are_refused(tmp_path):
@@ -185,8 +176,17 @@ def test_arguments_that_make_no_search_are_told(tmp_path):
         CPCHyperModel(SHAPE, probe="svm")
 
 
-def test_a_trial_trains_and_its_probe_and_not_its_loss_is_the_objective(tmp_path):
-    base = Recipe(model={"context_blocks": 1, "context_filters": 8}, num_epochs=1, batch_size=8)
+def test_a_trial_trains_and_its_probe_and_not_its_loss_is_the_objective(tmp_path, monkeypatch):
+    probed = []
+
+    def spy(encoder, images, labels, **options):
+        probed.append(options)
+        return probe_score(encoder, images, labels, **options)
+
+    monkeypatch.setattr("cpc_keras.search.cpc_hyper_model.probe_score", spy)
+    base = Recipe(
+        model={"context_blocks": 1, "context_filters": 8}, num_epochs=1, batch_size=8, seed=3
+    )
     hypermodel = CPCHyperModel(
         SHAPE,
         base=base,
@@ -197,9 +197,14 @@ def test_a_trial_trains_and_its_probe_and_not_its_loss_is_the_objective(tmp_path
         probe="knn",
         image_augmentations=("none",),
     )
-    (row,) = search(tmp_path / "found", hypermodel=hypermodel, num_trials=1)
+    data = dataclasses.replace(some_data(), groups=np.arange(16) // 2)
+    options = {"directory": tmp_path / "found", "num_trials": 1, "facts": FACTS}
+    (row,) = run_search(hypermodel, data, **options)
     assert row["status"] == "COMPLETED", row["error"]
-    assert 0 <= row["probe_accuracy"] <= 1 and row["loss"] > 0
+    # The bright and the dark can be told apart by any features.
+    assert row["probe_accuracy"] == 1 and row["loss"] > 0
+    assert [(call["probe"], call["seed"]) for call in probed] == [("knn", 3)]
+    np.testing.assert_array_equal(probed[0]["groups"], data.groups)
     # Trained: a run directory with a line for the epoch, of the settings of best.yaml.
     run = tmp_path / "found" / "trials" / "0"
     assert len((run / "metrics.csv").read_text().splitlines()) == 2

@@ -140,8 +140,11 @@ def test_the_extremes_of_collapse_are_known(features, rank, deviation):
 
 
 def test_collapse_is_told_and_health_is_not(capsys):
-    for features, told in ((np.ones((8, 4)), True), (RNG.normal(size=(8, 4)), False)):
-        monitor = CollapseMonitor(numbers(8))
+    line = np.linspace(-1, 1, 8)[:, None] * np.ones(4)  # they spread, in one direction
+    point = 1 + RNG.normal(size=(100, 100)) / 200  # they point many ways, by a hair
+    healthy = RNG.normal(size=(8, 4))
+    for features, told in ((np.ones((8, 4)), True), (line, True), (point, True), (healthy, False)):
+        monitor = CollapseMonitor(numbers(len(features)))
         monitor.set_model(Stub(features))
         monitor.on_epoch_end(4, {})
         assert ("collapsed at epoch 5" in capsys.readouterr().out) == told

@@ -365,6 +365,20 @@ def test_a_run_steps_back_to_the_last_epoch_with_half_the_rate(
         train(tmp_path / "no", recipe=recipe, watch=Explode([7, 10], np.nan), step_backs=1)
 
 
+def test_what_exploded_before_the_first_epochs_end_is_gone_for_good(train, tmp_path, capsys):
+    class ExplodeAndDie(Explode):
+        def on_train_batch_begin(self, batch, logs=None):
+            if self.count == 3:  # the first step after going back
+                raise Killed
+            super().on_train_batch_begin(batch, logs)
+
+    with pytest.raises(Killed):
+        train(tmp_path / "run", watch=ExplodeAndDie([2], np.nan), step_backs=1)
+    assert "Going back to the beginning, with 0.5 times" in capsys.readouterr().out
+    # The checkpoints of its first two steps would be taken up by the next call.
+    assert newest_checkpoint(tmp_path / "run" / "checkpoints") is None
+
+
 class ExplodeOnce(Explode):
     """Explodes at a step of the run, once: it knows by its state, as the rate would."""
 

@@ -66,3 +66,19 @@ def test_other_models_are_watched_too():
     model.compile(optimizer="sgd", loss="mse")
     with pytest.raises(FloatingPointError, match="The loss is nan at step 1 of epoch 1; the lea"):
         model.fit(np.full((4, 2), np.nan), np.zeros(4), callbacks=[StopAtNaN()], verbose=0)
+
+
+def test_one_steps_explosion_is_told_from_the_mean_over_a_long_epoch():
+    """Keras gives the mean over the epoch so far, in which one step hardly shows."""
+    watch = StopAtNaN(explosion=10.0)
+    watch.set_model(model := _model())
+    losses = [2.0] * 500
+    for step in range(500):
+        watch.on_train_batch_end(step, {"loss": np.mean(losses[: step + 1])})
+    losses.append(19.9)
+    watch.on_train_batch_end(500, {"loss": np.mean(losses)})
+    losses.append(20.1)
+    model.term_losses.assign([3.0, 37.0])
+    told = r"explodes: it is 20\.1 at step 502 of epoch 1; the largest term is left_2 \(37\);.* 20,"
+    with pytest.raises(FloatingPointError, match=told):
+        watch.on_train_batch_end(501, {"loss": np.mean(losses)})
