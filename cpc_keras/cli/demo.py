@@ -5,8 +5,8 @@ import pathlib
 
 import click
 
+from cpc_keras.cli.chosen_data import ChosenData
 from cpc_keras.cli.evaluate import compare
-from cpc_keras.cli.options import load
 from cpc_keras.cli.pretrain import pretrain_and_export
 from cpc_keras.data import Splits
 from cpc_keras.training import RECIPES
@@ -28,7 +28,7 @@ def demo(out, seeds, budget):
     4,000 digits to train on, 1,000 to test. The same command again resumes, or prints the results
     that are there.
     """
-    splits = load("mnist_5k", None, None)
+    splits = ChosenData("mnist_5k").load()
     recipe = RECIPES["mnist_5k"]
     if budget == "smoke":
         recipe = dataclasses.replace(recipe, num_epochs=1)

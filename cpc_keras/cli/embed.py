@@ -5,6 +5,9 @@ import shlex
 
 import click
 
+from cpc_keras.cli.chosen_data import data_of_run, pixel_bounds
+from cpc_keras.cli.options import pixel_range_option
+
 
 @click.command(context_settings={"show_default": True})
 @click.argument("encoder")
@@ -22,6 +25,7 @@ import click
     help="Of the features.",
 )
 @click.option("--image-size", type=click.IntRange(1), help="For an encoder that takes any size.")
+@pixel_range_option
 @click.option("--batch-size", type=click.IntRange(1), default=64, help="Images at a time.")
 @click.option("--shard-size", type=click.IntRange(1), default=4096, help="Images a file.")
 @click.option("--beam", is_flag=True, help='Run on Apache Beam (extra "beam").')
@@ -30,16 +34,36 @@ import click
     default="",
     help='Of Beam, such as "--runner=FlinkRunner --flink_master=host:8081".  [default: local]',
 )
-def embed(encoder, data, out, file_format, image_size, batch_size, shard_size, beam, beam_options):
+def embed(
+    encoder,
+    data,
+    out,
+    file_format,
+    image_size,
+    pixel_range,
+    batch_size,
+    shard_size,
+    beam,
+    beam_options,
+):
     """Write names and features of all images of DATA.
 
     ENCODER is an artifact, a run directory, a .keras file or the name of a preset. Writes
-    OUT/features-*.parquet (or .npy) and OUT/unreadable-*.csv; the same command again goes on.
+    OUT/features-*.parquet (or .npy) and OUT/unreadable-*.csv; the same command again goes on. A
+    run's --pixel-range is taken over where none is given.
     """
     from cpc_keras.embedding import embed_images, embed_on_beam, open_encoder
 
-    size = (image_size, image_size) if image_size else None
-    common = {"image_size": size, "batch_size": batch_size, "shard_size": shard_size}
+    trained = data_of_run(pathlib.Path(encoder))
+    if pixel_range is None and trained is not None and trained.pixel_range is not None:
+        pixel_range = trained.pixel_range
+        click.echo(f"As {encoder} was trained: --pixel-range {pixel_range}", err=True)
+    common = {
+        "image_size": (image_size, image_size) if image_size else None,
+        "pixel_range": pixel_bounds(pixel_range),
+        "batch_size": batch_size,
+        "shard_size": shard_size,
+    }
     if beam_options and not beam:
         raise click.UsageError("--beam-options goes with --beam.")
     if beam:

@@ -19,7 +19,6 @@ from cpc_keras.cli.options import (
     data_options,
     groups_option,
     images_option,
-    load,
     test_fraction_option,
 )
 from cpc_keras.cli.read_evidence import read_evidence
@@ -92,17 +91,12 @@ PROTOCOL = (
 )
 def evaluate(
     runs,
-    data,
-    image_size,
-    channels,
-    images,
+    chosen,
     out,
     fractions,
     draws,
     steps,
     augmentation,
-    test_fraction,
-    groups,
     subsets,
     protocols,
 ):
@@ -112,19 +106,17 @@ def evaluate(
     report.html and the label subsets into OUT; where a run has kept encoders
     (pretrain --save-encoders-every), their curve into its iteration_curve.json. The same command
     again goes on where a stopped one ended; at the same time in several terminals, it shares the
-    work.
+    work. The data options that are not given are those of RUNS, where they are of the same data;
+    a split that would measure on images of their training is refused.
     """
-    splits = load(
-        data, image_size, channels, test_fraction=test_fraction, groups=groups, images=images
-    )
     compare(
-        splits,
+        chosen.as_pretrained(runs).load(),
         runs,
         out or runs[0],
         fractions=fractions,
         num_draws=draws,
         steps=steps,
-        augmentation=augmentation or ("digits" if data == "mnist_5k" else "photos"),
+        augmentation=augmentation or ("digits" if chosen.data == "mnist_5k" else "photos"),
         subsets=subsets,
         protocols=_protocols(protocols),
     )
@@ -174,11 +166,10 @@ def compare(
     Returns:
         What `results.json` holds.
     """
-    train, test = splits
-    train.require_labels()
+    num_images = sum(len(part) for part in splits if part is not None)
+    train, test = splits = splits.labeled()
     if test is None or not len(test):
         raise ValueError(f"{train.source} has no test images. Pass --test-fraction, such as 0.2.")
-    test.require_labels()
     if len(steps) != 2 or not 1 <= steps[0] <= steps[1]:
         raise ValueError(
             "--steps are two numbers, at the fewest labels and at most, such as 150,250. Received: "
@@ -230,10 +221,10 @@ def compare(
     measurement.run()
     # One process after the other, where several measured: each writes the same.
     with result_lock(out / "locks" / "report"):
-        return _publish(measurement, settings, out)
+        return _publish(measurement, settings, out, num_images)
 
 
-def _publish(measurement, settings, out):
+def _publish(measurement, settings, out, num_images):
     splits, runs, found = measurement.splits, measurement.runs, measurement.results
     predicted, confusion_of = measurement.predict()
     protocol = PROTOCOL.format(
@@ -255,9 +246,9 @@ def _publish(measurement, settings, out):
         "summary": summarize(found),
         "results": [{k: v for k, v in result.items() if k != "weights"} for result in found],
         "facts": {
-            **_facts(*splits),
+            **_facts(*splits, num_images),
             "overlap": _overlap(splits),
-            "pre-training": _pretraining(splits, measurement.pretrained_on),
+            "pre-training": _pretraining(splits, num_images, measurement.pretrained_on),
         },
         "protocols": measurement.protocol_results,
         # Relative, so that a folder of runs can be moved as a whole.
@@ -301,10 +292,10 @@ def _overlap(splits):
     return f"{copies} of {len(splits.test)} test images are also training images, by their pixels"
 
 
-def _pretraining(splits, pretrained_on):
+def _pretraining(splits, num_images, pretrained_on):
     """What the encoders were trained on, and whether the test images were among it."""
     told = "; ".join(text or "not known" for text in pretrained_on)
-    every = f"{splits.train.source}, {sum(map(len, splits))} images"
+    every = f"{splits.train.source}, {num_images} images"
     if any((text or "").startswith(every) for text in pretrained_on):
         told += ": the test images, without their labels, were among them"
         click.echo(
@@ -346,17 +337,19 @@ def _num_steps(num_labels, steps, batch_size):
     return int(min(max(steps[0], 10 * num_labels / batch_size), steps[1]))
 
 
-def _facts(train, test):
+def _facts(train, test, num_images):
     import sklearn
 
     counts = np.bincount(train.labels[train.labels >= 0])
     counts = counts[counts > 0]
     each = f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else counts.max()
     skipped = len(train.skipped) + len(test.skipped)
+    unlabeled = num_images - len(train) - len(test)
     return {
         "command": shlex.join(["cpc-keras", *sys.argv[1:]]),
         "data": f"{train.source}: {len(train)} training and {len(test)} test images of shape "
         f"{train.image_shape}, {len(counts)} classes of {each} training images"
+        + (f"; {unlabeled} images without a label are left out" if unlabeled else "")
         + (f"; {skipped} files could not be read" if skipped else ""),
         "versions": f"cpc-keras {__version__}, Keras {keras.__version__} on "
         f"{keras.backend.backend()}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}, "

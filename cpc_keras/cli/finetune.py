@@ -7,7 +7,7 @@ import sys
 import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import data_options, groups_option, load, test_fraction_option
+from cpc_keras.cli.options import data_options, groups_option, test_fraction_option
 from cpc_keras.export import load_keras_file
 
 
@@ -36,24 +36,21 @@ from cpc_keras.export import load_keras_file
 @click.option("--seed", type=int, default=0, help="Of the labels, the head and the order.")
 def finetune(
     run,
-    data,
-    image_size,
-    channels,
-    groups,
+    chosen,
     out,
     fraction,
     steps,
     batch_size,
     learning_rate,
     augmentation,
-    test_fraction,
     seed,
 ):
     """Train the encoder of RUN with a classifier on labels.
 
     RUN is a run directory, an artifact, or a .keras file of images to features. Writes
     OUT/classifier.keras and OUT/saved_model, which open without this package, and
-    OUT/metrics.json. A run that is stopped leaves nothing in OUT.
+    OUT/metrics.json. A run that is stopped leaves nothing in OUT. The data options that are not
+    given are those of RUN, where it is of the same data.
     """
     from tqdm import tqdm
 
@@ -63,7 +60,8 @@ def finetune(
         # Before minutes are spent on reading the data.
         raise FileExistsError(f"{out} is there already. Choose another directory for --out.")
     encoder = load_encoder(run)
-    splits = load(data, image_size, channels, test_fraction=test_fraction, groups=groups)
+    splits = chosen.as_pretrained([run]).load().labeled()
+    data = chosen.data
     shape, expected = splits.train.image_shape, tuple(encoder.input_shape[1:])
     if shape != expected:
         raise ValueError(

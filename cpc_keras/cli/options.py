@@ -1,11 +1,11 @@
 """Options that several sub-commands share."""
 
 import dataclasses
+import functools
 
 import click
 
-# Of `--test-fraction`.
-TEST_FRACTION = 0.2
+from cpc_keras.cli.chosen_data import TEST_FRACTION, ChosenData
 
 
 class Numbers(click.ParamType):
@@ -37,6 +37,23 @@ class ChannelCount(click.ParamType):
         return str(int(value))
 
 
+class PixelRange(click.ParamType):
+    """Two numbers, kept as text, as runs have them in their settings."""
+
+    name = "low,high"
+
+    def convert(self, value, param, ctx):
+        """Check the numbers."""
+        parts = [part.strip() for part in str(value).split(",")]
+        try:
+            low, high = map(float, parts)
+        except ValueError:
+            self.fail(f"expected two numbers, such as 0,4095. Received: {value!r}.", param, ctx)
+        if not low < high:
+            self.fail(f"expected the lower number first. Received: {value!r}.", param, ctx)
+        return ",".join(parts)
+
+
 def groups_option(command):
     """Add `--groups`."""
     return click.option(
@@ -53,9 +70,40 @@ def images_option(command):
     )(command)
 
 
+def pixel_range_option(command):
+    """Add `--pixel-range`."""
+    return click.option(
+        "--pixel-range",
+        type=PixelRange(),
+        help="Stored pixels that become black and white, such as 0,4095 for 12 bits in files of "
+        "16.  [default: the whole range of 8 or 16 bits]",
+    )(command)
+
+
 def data_options(command):
-    """Add `--data`, `--image-size` and `--channels`."""
+    """Add `--data` and what goes with it; the command receives all data options as `chosen`.
+
+    That is a `ChosenData`, also of `--images`, `--test-fraction` and `--groups` where it has them.
+    """
+    names = [field.name for field in dataclasses.fields(ChosenData)]
+
+    @functools.wraps(command)
+    def of_chosen(*args, **options):
+        chosen = {name: options.pop(name) for name in names if name in options}
+        return command(*args, chosen=ChosenData(**chosen), **options)
+
+    return _source_options(of_chosen)
+
+
+def _source_options(command):
     for option in (
+        click.option(
+            "--labels",
+            "label_source",
+            help="Where labels come from: FILE.csv:COLUMN, level:N, a folder of the images' paths, "
+            "or none.  [default: the data, as a folder for each class]",
+        ),
+        pixel_range_option,
         click.option(
             "--channels",
             type=ChannelCount(),
@@ -76,7 +124,7 @@ def data_options(command):
 
 
 def test_fraction_option(command):
-    """Add `--test-fraction`: one default, so that no command trains on another's test images."""
+    """Add `--test-fraction`."""
     return click.option(
         "--test-fraction",
         type=click.FloatRange(0, 1, max_open=True),
@@ -84,51 +132,3 @@ def test_fraction_option(command):
         help="Share of the labelled images to split off as test images, where the data has none of "
         "its own; give all commands the same.",
     )(command)
-
-
-def split_facts(test_fraction, groups):
-    """What of a split is to be told and repeated: the options that are no defaults."""
-    facts = {} if test_fraction == TEST_FRACTION else {"test_fraction": test_fraction}
-    return facts if groups is None else {**facts, "groups": groups}
-
-
-def load(
-    data,
-    image_size,
-    channels,
-    *,
-    test_fraction=None,
-    only_labeled=False,
-    in_memory=True,
-    groups=None,
-    images=None,
-):
-    """Load the splits that the data options name.
-
-    `test_fraction` of 0 or `None` splits nothing off; with `only_labeled` no images without labels
-    either, by which nobody could be measured.
-    """
-    from cpc_keras.data import Splits, load_data, split_off
-
-    splits = load_data(
-        data,
-        image_size=image_size,
-        channels=int(channels) if channels else None,
-        test_fraction=None if only_labeled else test_fraction or None,
-        in_memory=in_memory,
-        groups=groups,
-    )
-    if splits.test is None and splits.train.labels is not None and only_labeled and test_fraction:
-        splits = split_off(splits.train, test_fraction)
-    return Splits(drawn(splits.train, images), splits.test)
-
-
-def drawn(data, count):
-    """Return so many images, drawn with one seed and in their order; all where there are fewer."""
-    import numpy as np
-
-    if data is None or count is None or count >= len(data):
-        return data
-    some = data.subset(np.sort(np.random.default_rng(0).permutation(len(data))[:count]))
-    # What was measured on others is not taken over.
-    return dataclasses.replace(some, source=f"{data.source}, {count} drawn")

@@ -7,17 +7,16 @@ import sys
 
 import click
 import keras
+import numpy as np
 
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
+from cpc_keras.cli.chosen_data import as_options, drawn
 from cpc_keras.cli.options import (
     Numbers,
     data_options,
-    drawn,
     groups_option,
     images_option,
-    load,
-    split_facts,
     test_fraction_option,
 )
 from cpc_keras.cli.probe_callbacks import probe_callbacks
@@ -133,12 +132,7 @@ PROBE_EVERY = 5
     help="Whether the same steps give the same bits.  [default: where there is no GPU]",
 )
 def pretrain(
-    data,
-    image_size,
-    channels,
-    images,
-    test_fraction,
-    groups,
+    chosen,
     out,
     stream,
     strategy,
@@ -173,21 +167,9 @@ def pretrain(
     strategy = distribution_strategy(strategy)
     if deterministic_ops(deterministic):
         click.echo("The same steps give the same bits (--no-deterministic may be faster).")
-    image_size, channels = image_size or recipe.image_size, channels or recipe.channels
-    splits = load(
-        data,
-        image_size,
-        channels,
-        in_memory=not stream,
-        images=images,
-        test_fraction=test_fraction,
-        only_labeled=True,
-        groups=groups,
-    )
-    facts = {"data": data, "image_size": image_size, "channels": channels}
-    facts |= {} if images is None else {"images": images}
-    split = split_facts(test_fraction, groups)
-    facts |= split
+    chosen = chosen.or_else(image_size=recipe.image_size, channels=recipe.channels)
+    splits = chosen.load(in_memory=not stream, only_labeled=True)
+    facts = chosen.facts()
     if needs_labels(METHODS[recipe.method]):
         label_fraction = label_fraction or 1.0
         facts["label_fraction"] = label_fraction
@@ -223,9 +205,8 @@ def pretrain(
         )
         return
     click.echo(f"Encoder: {artifact}  (tf.keras.models.load_model opens it)")
-    told = {"data": data, **split}
-    told = shlex.join(x for k, v in told.items() for x in (f"--{k.replace('_', '-')}", str(v)))
-    click.echo(f"What it is worth: cpc-keras evaluate {shlex.quote(str(out))} {told}")
+    told = f"{shlex.quote(str(out))} {as_options({'data': chosen.data})}"
+    click.echo(f"What it is worth: cpc-keras evaluate {told}")
 
 
 def build_model(
@@ -287,7 +268,8 @@ def pretrain_and_export(
     if label_fraction is not None:
         labels = splits.train.require_labels()
         num_classes = int(labels.max()) + 1
-        labeled_index = label_subset(labels, label_fraction, seed=recipe.seed)
+        known = np.flatnonzero(labels >= 0)
+        labeled_index = known[label_subset(labels[known], label_fraction, seed=recipe.seed)]
     callbacks += probe_callbacks(
         splits,
         recipe,

@@ -5,7 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
-from cpc_keras.cli.options import drawn
+from cpc_keras.cli.chosen_data import drawn
 from cpc_keras.data import ImageData, Splits
 from cpc_keras.training import (
     CollapseMonitor,

@@ -17,6 +17,8 @@ DATA = (
     "data",
     "image_size",
     "channels",
+    "pixel_range",
+    "label_source",
     "images",
     "test_fraction",
     "groups",

@@ -6,14 +6,7 @@ import pathlib
 import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import (
-    Numbers,
-    data_options,
-    groups_option,
-    load,
-    split_facts,
-    test_fraction_option,
-)
+from cpc_keras.cli.options import Numbers, data_options, groups_option, test_fraction_option
 from cpc_keras.training import RECIPES
 
 
@@ -52,11 +45,7 @@ from cpc_keras.training import RECIPES
     "--worker-timeout", type=float, default=120.0, help="Seconds until a silent worker is given up."
 )
 def search(
-    data,
-    image_size,
-    channels,
-    test_fraction,
-    groups,
+    chosen,
     trials,
     out,
     recipe,
@@ -85,9 +74,9 @@ def search(
     base = RECIPES[recipe]
     changes = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
     base = dataclasses.replace(base, **{k: v for k, v in changes.items() if v is not None})
-    image_size, channels = image_size or base.image_size, channels or base.channels
-    train = load(data, image_size, channels, test_fraction=test_fraction, groups=groups).train
-    usual = ("none", "digits") if data == "mnist_5k" else ("none", "photos")
+    chosen = chosen.or_else(image_size=base.image_size, channels=base.channels)
+    train = chosen.load().train
+    usual = ("none", "digits") if chosen.data == "mnist_5k" else ("none", "photos")
     hypermodel = CPCHyperModel(
         train.image_shape,
         base=base,
@@ -104,12 +93,7 @@ def search(
         num_trials=trials,
         oracle=oracle,
         seed=seed,
-        facts={
-            "data": data,
-            "image_size": image_size,
-            "channels": int(channels) if channels else None,
-            **split_facts(test_fraction, groups),
-        },
+        facts=chosen.facts(),
         worker_timeout=worker_timeout,
     )
     if not rows:

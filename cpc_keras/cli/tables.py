@@ -10,7 +10,8 @@ import click
 import keras
 import numpy as np
 
-from cpc_keras.cli.options import Numbers, data_options, drawn, images_option, load
+from cpc_keras.cli.chosen_data import drawn
+from cpc_keras.cli.options import Numbers, data_options, images_option
 from cpc_keras.data import Splits, hold_out, image_batches, label_subset, mixed_batches
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.evaluation import (
@@ -77,18 +78,18 @@ which nothing was chosen: mean ± deviation over seeds (number of seeds).
     help="To choose from, of methods with labels.",
 )
 @click.option("--report", is_flag=True, help="Write the tables of what is there; measure nothing.")
-def tables(data, image_size, channels, out, images, test_images, report, **options):
+def tables(chosen, out, test_images, report, **options):
     """Run methods with one budget and write the papers' tables beside the published numbers.
 
     Writes tables.md, tables.json and pictures into OUT. What is there is not measured again, the
     same command goes on where a stopped one ended, and several may share the work, with the same
     OUT and other --only or --seeds or the same.
     """
-    splits = load(data, image_size, channels, test_fraction=0.2, images=images)
+    splits = chosen.load().labeled()
     compare_methods(
         Splits(splits.train, drawn(splits.test, test_images)),
         out,
-        Plan.of(data=data, **options),
+        Plan.of(data=chosen.data, **options),
         report=report,
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from cpc_keras.data.fit_images import fit_images
 from cpc_keras.data.image_data import ImageData, Splits
+from cpc_keras.data.stored_values import StoredValues
 
 # What arrays are called: those of Keras's own data sets, of MedMNIST, and the plain words.
 _TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"))
@@ -25,6 +26,7 @@ def array_source(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
     in_memory: bool = True,
 ) -> Splits:
     """Reads images of any number of channels from a `.npy` or `.npz` file.
@@ -33,12 +35,14 @@ def array_source(
     `x_train` and `y_train` (as in Keras's data sets), `train_images` and `train_labels` (as in
     MedMNIST) or `images` and `labels`; the test images and labels `x_test` and `y_test`,
     `test_images` and `test_labels`, or else `val_images` and `val_labels`. Class names may stand in
-    `class_names`. Pixels of 16 bits are scaled by their full range.
+    `class_names`. Without `pixel_range`, pixels of 16 bits are scaled by their full range.
 
     Args:
         path: The file; `~` is the home directory.
         image_size: `(height, width)` to resize to; None keeps the size.
         channels: 1 (grey) or 3 (RGB); None keeps what there is.
+        pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
+            or 16 bits.
         in_memory: Whether to read all images now. False maps a `.npy` file of uint8 and reads its
             images when they are needed.
 
@@ -93,18 +97,31 @@ def array_source(
                 "numpy.save(path, images)."
             )
         size, depth = images.shape[1:3], images.shape[3]
-        is_fit = image_size in (None, size) and channels in (None, depth)
+        is_fit = image_size in (None, size) and channels in (None, depth) and not pixel_range
         if not in_memory and not (is_fit and images.dtype == np.uint8):
             raise ValueError(
                 f"{source}: received in_memory=False (--stream) for images of type {images.dtype} "
                 f"and shape {images.shape[1:]} that have to be converted to uint8, image_size="
-                f"{image_size} and channels={channels}. Expected images as they are wanted. "
-                "Convert the file once, or leave it out."
+                f"{image_size}, channels={channels} and pixel_range={pixel_range}. Expected images "
+                "as they are wanted. Convert the file once, or leave it out."
             )
-        fitted = fit_images(images, image_size=image_size, channels=channels)
+        stored = StoredValues()
+        fitted = fit_images(
+            images,
+            image_size=image_size,
+            channels=channels,
+            pixel_range=pixel_range,
+            stored=stored,
+        )
         labels = _labels(arrays[names[1]], names[1], source) if names[1] in arrays else None
         class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
-        return ImageData(fitted, labels=labels, class_names=class_names, source=source)
+        return ImageData(
+            fitted,
+            labels=labels,
+            class_names=class_names,
+            source=source,
+            stored_values=stored.ranges(),
+        )
 
     return Splits(load(train), load(test) if test else None)
 

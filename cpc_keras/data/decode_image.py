@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import pathlib
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cpc_keras.data.fit_image import fit_image
 from cpc_keras.data.read_array import TIFF, read_array
+from cpc_keras.data.stored_values import StoredValues
 
 Result = TypeVar("Result")
 
@@ -31,6 +33,8 @@ def decode_image(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    stored: StoredValues | None = None,
 ) -> np.ndarray | Unreadable:
     """Decodes one file, turned as its EXIF orientation says; see `fit_image` for the conversions.
 
@@ -41,6 +45,9 @@ def decode_image(
             channels (see `read_array`); or the bytes of a file that Pillow reads.
         image_size: `(height, width)` to resize to; None keeps the size.
         channels: 1 (grey) or 3 (RGB); None makes it RGB unless it is grey. Arrays keep theirs.
+        pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
+            or 16 bits.
+        stored: Told of the pixels, where they are scaled.
 
     Returns:
         uint8 `[height, width, channels]`, or an `Unreadable` with the reason.
@@ -49,23 +56,29 @@ def decode_image(
         >>> decode_image(pathlib.Path("/dev/null"))
         Unreadable(reason='empty file')
     """
+    fit = functools.partial(
+        fit_image,
+        image_size=image_size,
+        channels=channels,
+        pixel_range=pixel_range,
+        stored=stored,
+    )
 
     def read() -> np.ndarray:
         if isinstance(path, bytes):
             return of_pillow(io.BytesIO(path))
         if path.suffix.lower() == ".npy":
-            return fit_image(read_array(path), image_size=image_size, channels=channels)
+            return fit(read_array(path))
         try:
             return of_pillow(path)
         except UnidentifiedImageError:
             if path.suffix.lower() not in TIFF:
                 raise
-            return fit_image(read_array(path), image_size=image_size, channels=channels)
+            return fit(read_array(path))
 
     def of_pillow(file) -> np.ndarray:
         with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image)
-            return fit_image(upright, image_size=image_size, channels=channels)
+            return fit(ImageOps.exif_transpose(image))
 
     return attempt(read, path)
 

@@ -15,6 +15,7 @@ from cpc_keras.data.image_data import ImageData, Splits
 from cpc_keras.data.image_files import ImageFiles
 from cpc_keras.data.read_images import read_images
 from cpc_keras.data.skipped_file import SkippedFile
+from cpc_keras.data.stored_values import StoredValues
 
 _TEST_NAMES = ("test", "val", "validation")
 
@@ -27,16 +28,18 @@ def folder(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
     in_memory: bool = True,
+    folder_classes: bool = True,
 ) -> Splits:
     """Finds the images below a directory, and reads them into one uint8 array or on demand.
 
     Files: JPEG, PNG, BMP, GIF, WebP and TIFF (of animations and several pages the first), by
     extension in any case; hidden files and folders are ignored, links are followed. Images are
-    turned as their EXIF orientation says; palette, CMYK and colour with alpha become RGB; 16 bits
-    are scaled by their full range. Images of other numbers of channels are `.npy` files, or TIFF
-    with the extra "tiff". A file that cannot be read is skipped and listed in `ImageData.skipped`,
-    with one warning for all.
+    turned as their EXIF orientation says; palette, CMYK and colour with alpha become RGB; without
+    `pixel_range`, 16 bits are scaled by their full range. Images of other numbers of channels are
+    `.npy` files, or TIFF with the extra "tiff". A file that cannot be read is skipped and listed in
+    `ImageData.skipped`, with one warning for all.
 
     Splits: `train/` beside `test/`, `val/` or `validation/` (the first there is), names in any
     case. A lone `train/` is the train split; without either, all files are.
@@ -56,8 +59,11 @@ def folder(
         image_size: `(height, width)` to resize to; None if all images have one size.
         channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB if they are grey or
             RGB, and otherwise the number that all have.
+        pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
+            or 16 bits.
         in_memory: Whether to read all images now. False needs `image_size` and `channels`, as no
             file is looked at.
+        folder_classes: Whether folders are classes. False leaves the images without labels.
 
     Returns:
         Train and test images sorted by path; test is None where there is no such folder. In memory
@@ -89,10 +95,17 @@ def folder(
                 f"channels={channels}. Expected both: the files are not looked at before they are "
                 "needed. Try image_size=96, channels=3 (--image-size 96 --channels 3)."
             )
-        return _on_demand(path, root, groups, image_size, channels)
+        fit = {"image_size": image_size, "channels": channels, "pixel_range": pixel_range}
+        return _on_demand(path, root, groups, fit)
+    stored = StoredValues()
     paths = [root.joinpath(*file) for file in files]
     images, reasons = read_images(
-        paths, image_size=image_size, channels=channels, source=f"folder {root}"
+        paths,
+        image_size=image_size,
+        channels=channels,
+        pixel_range=pixel_range,
+        stored=stored,
+        source=f"folder {root}",
     )
     skipped = {
         file: SkippedFile(str(path), reason)
@@ -110,7 +123,9 @@ def folder(
                 f"folder {root}: received {len(all_files)} image files in the {name} split, and "
                 f"none can be read. Expected at least one image. Repair or remove this folder."
             )
-    class_names, train_labels = _label_train(train, groups.depth)
+    class_names, train_labels = (), None
+    if folder_classes:
+        class_names, train_labels = _label_train(train, groups.depth)
     test_labels = _label_test(test, groups.depth, class_names, root)
 
     def part(rows: slice, labels: np.ndarray | None, names: list[_File], all_files: list[_File]):
@@ -121,6 +136,7 @@ def folder(
             names=tuple("/".join(name) for name in names),
             skipped=tuple(skipped[file] for file in all_files if file in skipped),
             source=f"folder:{path}",
+            stored_values=stored.ranges(),
         )
 
     return Splits(
@@ -129,17 +145,9 @@ def folder(
     )
 
 
-def _on_demand(
-    path: str | os.PathLike,
-    root: pathlib.Path,
-    groups: _Groups,
-    image_size: tuple[int, int],
-    channels: int,
-) -> Splits:
+def _on_demand(path: str | os.PathLike, root: pathlib.Path, groups: _Groups, fit: dict) -> Splits:
     def part(files: list[_File]) -> ImageData:
-        images = ImageFiles(
-            [root.joinpath(*file) for file in files], image_size=image_size, channels=channels
-        )
+        images = ImageFiles([root.joinpath(*file) for file in files], **fit)
         return ImageData(
             images=images,
             names=tuple("/".join(file) for file in files),

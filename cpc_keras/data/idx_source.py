@@ -23,6 +23,7 @@ def idx_source(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
 ) -> Splits:
     """Reads the IDX files of a directory, as they are or compressed with gzip.
 
@@ -37,6 +38,8 @@ def idx_source(
         path: The directory; `~` is the home directory.
         image_size: `(height, width)` to resize to; None keeps the size.
         channels: 1 (grey) or 3 (RGB); None keeps what there is.
+        pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
+            or 16 bits.
 
     Returns:
         Train and test images in the order of the files; labels are None where there is no file of
@@ -68,7 +71,9 @@ def idx_source(
     def load(file: pathlib.Path) -> ImageData:
         images = _images(file)
         labels = _labels(file, len(images))
-        images = fit_images(images, image_size=image_size, channels=channels)
+        images = fit_images(
+            images, image_size=image_size, channels=channels, pixel_range=pixel_range
+        )
         return ImageData(images, labels=labels, source=f"idx:{path}")
 
     return Splits(load(found["train"]), load(found["test"]) if "test" in found else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +20,9 @@ class ImageData:
     Attributes:
         images: uint8 array `[n, height, width, channels]`, pixels in [0, 255]; or `ImageFiles`,
             which reads them when it is indexed.
-        labels: int64 array `[n]`, positions in `class_names` where there are names; or
-            `[n, classes]` of 0 and 1 where an image may have several classes; None for unlabelled
-            images.
+        labels: int64 array `[n]`, positions in `class_names` where there are names, below 0 for an
+            image without a label; or `[n, classes]` of 0 and 1 where an image may have several
+            classes; None where no image has a label.
         class_names: Name of every class; empty where the classes have no names.
         names: File name of every image, relative to the folder it came from; None where the
             images did not come from files.
@@ -30,6 +30,8 @@ class ImageData:
             divide; None where there are no groups.
         skipped: Files that could not be read; of `ImageFiles` those found so far, it grows.
         source: The spec the images were loaded from, for example `"mnist_5k"`.
+        stored_values: Of images that were scaled to 8 bits, by the name of the type they are stored
+            in: the lowest and the highest pixel, such as `{"uint16": (2, 4095)}`.
 
     Raises:
         ValueError: If the arrays do not have these shapes and types.
@@ -47,6 +49,7 @@ class ImageData:
     groups: np.ndarray | None = None
     skipped: Sequence[SkippedFile] = ()
     source: str = "array"
+    stored_values: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -119,10 +122,10 @@ class ImageData:
 
         Returns:
             The name of its class, or the number where classes have no names; of several classes
-            those that it has, separated by spaces.
+            those that it has, separated by spaces; nothing where it has none.
         """
         label = self.require_labels()[position]
-        found = np.flatnonzero(label) if np.ndim(label) else [label]
+        found = np.flatnonzero(label) if np.ndim(label) else [label] if label >= 0 else []
         return " ".join(str(self.class_names[i] if self.class_names else int(i)) for i in found)
 
     def require_labels(self) -> np.ndarray:
@@ -137,11 +140,26 @@ class ImageData:
         if self.labels is None:
             raise ValueError(
                 f"ImageData: received {len(self)} images without labels from {self.source!r}. "
-                "Expected a label for every image. For a folder, put each class's images into a "
-                "subfolder of its own, at least two of them, with no image outside "
-                "(photos/cat/1.jpg, photos/dog/2.jpg)."
+                "Expected a label for every image, or for some. For a folder, put each class's "
+                "images into a subfolder of its own, at least two of them, with no image outside "
+                "(photos/cat/1.jpg, photos/dog/2.jpg); or name a table: labels='FILE.csv:COLUMN' "
+                "(--labels)."
             )
         return self.labels
+
+    def labeled(self) -> ImageData:
+        """Leaves out the images without a label.
+
+        Returns:
+            Those that have one, a copy; itself where all have.
+
+        Raises:
+            ValueError: If none has a label.
+        """
+        labels = self.require_labels()
+        if labels.ndim == 2 or (labels >= 0).all():
+            return self
+        return self.subset(labels >= 0)
 
 
 def _are_labels(labels: np.ndarray, count: int) -> bool:
@@ -166,6 +184,10 @@ class Splits(NamedTuple):
     def num_classes(self) -> int:
         """Number of classes, where each image has one: one more than the highest label."""
         return max(int(part.require_labels().max()) for part in self if part is not None) + 1
+
+    def labeled(self) -> Splits:
+        """Leaves out the images without a label; see `ImageData.labeled`."""
+        return Splits(*(part and part.labeled() for part in self))
 
     def digest(self) -> str:
         """Gives 16 characters that differ where pixels, labels, groups or their order do."""

@@ -28,6 +28,8 @@ class ImageFiles:
         paths: The files, of any format that `decode_image` reads; at least one.
         image_size: `(height, width)` to resize to.
         channels: 1 (grey), 3 (RGB), or the number that all of them have.
+        pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
+            or 16 bits.
 
     Attributes:
         shape: `(n, height, width, channels)`.
@@ -49,13 +51,22 @@ class ImageFiles:
     ndim = 4
 
     def __init__(
-        self, paths: Sequence[pathlib.Path], *, image_size: tuple[int, int], channels: int
+        self,
+        paths: Sequence[pathlib.Path],
+        *,
+        image_size: tuple[int, int],
+        channels: int,
+        pixel_range: tuple[float, float] | None = None,
     ) -> None:
         if not len(paths):
             raise ValueError("ImageFiles: received no files. Expected at least one.")
         self._paths = list(paths)
-        self._size, self._channels = tuple(image_size), channels
-        self.shape = (len(self._paths), *self._size, channels)
+        self._fit = {
+            "image_size": tuple(image_size),
+            "channels": channels,
+            "pixel_range": pixel_range,
+        }
+        self.shape = (len(self._paths), *image_size, channels)
         self.skipped: list[SkippedFile] = []
         self._bad: set[int] = set()
         self._lock = threading.Lock()
@@ -101,7 +112,7 @@ class ImageFiles:
             An `ImageFiles` of the `m` files, with `skipped` of its own.
         """
         paths = [self._paths[row] for row in np.asarray(index)]
-        return ImageFiles(paths, image_size=self._size, channels=self._channels)
+        return ImageFiles(paths, **self._fit)
 
     def _read(self, row: int) -> np.ndarray:
         # Imported on demand, with Pillow: arrays of images do without.
@@ -111,7 +122,7 @@ class ImageFiles:
             if candidate in self._bad:
                 continue
             path = self._paths[candidate]
-            image = decode_image(path, image_size=self._size, channels=self._channels)
+            image = decode_image(path, **self._fit)
             if not isinstance(image, Unreadable):
                 return image
             self._note(candidate, SkippedFile(str(path), image.reason))

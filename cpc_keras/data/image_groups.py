@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import pathlib
-
 import numpy as np
 
+from cpc_keras.data.image_attribute import image_attribute
 from cpc_keras.data.image_data import ImageData
-
-_NAMES = ("name", "file", "path", "filename", "image")
 
 
 def image_groups(data: ImageData, spec: str) -> np.ndarray:
@@ -36,77 +32,13 @@ def image_groups(data: ImageData, spec: str) -> np.ndarray:
         >>> image_groups(data, "level:1").tolist()
         ['p1', 'p2']
     """
-    place, _, column = str(spec).rpartition(":")
-    if place == "level" and column.lstrip("-").isdigit() and int(column):
-        return _of_folders(data, int(column))
-    if place.lower().endswith(".csv") and column:
-        return _of_table(data, pathlib.Path(place).expanduser(), column)
-    raise ValueError(
-        f"image_groups: received {spec!r}. Expected level:NUMBER, a folder of the images' paths, "
-        "or FILE.csv:COLUMN. Try level:1 for the first folder below the data."
-    )
-
-
-def _of_folders(data: ImageData, level: int) -> np.ndarray:
-    if data.names is None:
-        raise ValueError(
-            f"image_groups: received level:{level} for {data.source}, whose images have no paths. "
-            "Expected a folder of images. Give the groups as FILE.csv:COLUMN."
-        )
-    position = level - 1 if level > 0 else level
-    groups = []
-    for name in data.names:
-        folders = name.split("/")[:-1]
-        if not -len(folders) <= position < len(folders):
-            raise ValueError(
-                f"image_groups: received level:{level}, and {name} lies in {len(folders)} folders. "
-                "Expected a folder at that level for every image. Choose another level, or give "
-                "the groups as FILE.csv:COLUMN."
-            )
-        groups.append(folders[position])
-    return np.array(groups, dtype=str)
-
-
-def _of_table(data: ImageData, path: pathlib.Path, column: str) -> np.ndarray:
-    if not path.exists():
-        raise FileNotFoundError(f"image_groups: received {str(path)!r}, which does not exist.")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        header, rows = list(reader.fieldnames or ()), list(reader)
-    if column not in header:
-        raise ValueError(
-            f"image_groups: received the column {column!r} of {path}, which has "
-            f"{', '.join(header) or 'no header'}. Expected one of these."
-        )
-    if data.names is None:
-        if len(rows) != len(data):
-            raise ValueError(
-                f"image_groups: received {len(rows)} rows of {path} for {len(data)} images without "
-                "names. Expected one row an image, in their order."
-            )
-        return np.array([row[column] for row in rows], dtype=str)
-    key = next((name for name in _NAMES if name in header), None)
-    if key is None:
-        raise ValueError(
-            f"image_groups: received {path} with the columns {', '.join(header)}. Expected one of "
-            f"{', '.join(_NAMES)} with the paths of the images."
-        )
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        found.setdefault(row[key], set()).add(row[column])
-    # A name by its path, and where the table has none by its last part.
-    matched = [found.get(name) or found.get(name.rpartition("/")[2]) for name in data.names]
-    missing = [name for name, groups in zip(data.names, matched, strict=True) if not groups]
+    groups = image_attribute(data, spec, what="groups")
+    missing = [position for position, group in enumerate(groups) if group is None]
     if missing:
+        first = ", ".join(data.names[position] for position in missing[:3])
         raise ValueError(
-            f"image_groups: {len(missing)} of {len(data)} images have no row in {path}: "
-            f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}. Expected their paths, "
-            f"or file names, in the column {key!r}. Add them."
+            f"groups: {len(missing)} of {len(data)} images have no row in "
+            f"{spec.rpartition(':')[0]}: {first}{', ...' if len(missing) > 3 else ''}. Expected "
+            "the path or the file name of each. Add them."
         )
-    torn = [name for name, groups in zip(data.names, matched, strict=True) if len(groups) > 1]
-    if torn:
-        raise ValueError(
-            f"image_groups: {path} has several groups for {torn[0]} (and {len(torn) - 1} more). "
-            "Expected one. Give the whole paths in the table where file names repeat."
-        )
-    return np.array([groups.pop() for groups in map(set, matched)], dtype=str)
+    return np.array(groups, dtype=str)

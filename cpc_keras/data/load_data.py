@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import pathlib
+import warnings
 
 import numpy as np
 
+from cpc_keras.data.check_pixel_range import check_pixel_range
 from cpc_keras.data.fit_images import fit_images
 from cpc_keras.data.image_data import ImageData, Splits
+from cpc_keras.data.label_images import label_images
 from cpc_keras.data.split_off import split_off
 
 _KINDS = (
@@ -23,10 +26,12 @@ def load_data(
     *,
     image_size: int | tuple[int, int] | None = None,
     channels: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    labels: str | None = None,
+    groups: str | None = None,
     test_fraction: float | None = None,
     seed: int = 0,
     in_memory: bool = True,
-    groups: str | None = None,
 ) -> Splits:
     """Loads images from the built-in set, TensorFlow Datasets, or files.
 
@@ -39,16 +44,23 @@ def load_data(
             None keeps the size, which then has to be the same for all images.
         channels: 1 converts to grey, 3 to RGB; other numbers are those that arrays have. None keeps
             what there is.
-        test_fraction: Share of the train images to split off as test images, in (0, 1), by class
-            where there are labels. Used only where the source has no test split.
-        seed: Non-negative integer; chooses which images `test_fraction` splits off.
-        in_memory: Whether to read all images now. False reads a folder's when they are needed, for
-            more images than fit into memory; it needs `image_size` and `channels`, and there are
-            no labels (see `cpc_keras.data.folder.folder`). A `.npy` file is mapped.
+        pixel_range: `(low, high)`, the stored pixels that become 0 and 255; those beyond become so
+            as well. Images of 12 bits in files of 16 are `(0, 4095)`; floats and negative pixels
+            pass too. None is the whole range of 8 or 16 bits.
+        labels: Where labels come from, if not from the source: `"FILE.csv:COLUMN"` or `"level:2"`,
+            a folder of the images' paths (see `image_groups` for both); `"none"` for no labels.
+            Images without a row, or with an empty cell, are unlabelled: -1.
         groups: What no split may divide, such as patients, sites or devices: `"level:1"`, a folder
             of the images' paths, or `"FILE.csv:COLUMN"` (see `image_groups`). `test_fraction` then
             splits off whole groups, and a source whose own test split shares one with train is
             refused.
+        test_fraction: Share of the train images to split off as test images, in (0, 1), by class
+            and of those with a label where there are labels. Used only where the source has no test
+            split.
+        seed: Non-negative integer; chooses which images `test_fraction` splits off.
+        in_memory: Whether to read all images now. False reads a folder's when they are needed, for
+            more images than fit into memory; it needs `image_size` and `channels`, and there are
+            no labels (see `cpc_keras.data.folder.folder`). A `.npy` file is mapped.
 
     Returns:
         Train and test images, uint8 `[n, height, width, channels]`; test is None where the source
@@ -57,8 +69,8 @@ def load_data(
     Raises:
         ValueError: If `spec` or another argument is not one of those above, there is no image, the
             images have different sizes and `image_size` is None, they do not fit into memory,
-            `in_memory=False` is for neither a folder nor a `.npy` file, or train and test share a
-            group.
+            `in_memory=False` is for neither a folder nor a `.npy` file, train and test share a
+            group, or each class is one group.
         FileNotFoundError: If `PATH` does not exist.
         NotADirectoryError: If `folder:PATH` is a file.
         ImportError: If the source's package is not installed.
@@ -79,7 +91,11 @@ def load_data(
             f"load_data: received test_fraction={test_fraction}. Expected a share between 0 and 1, "
             "both excluded, or None for no split. Try test_fraction=0.2."
         )
-    splits = _load(str(spec), size, channels, in_memory)
+    fit = {"image_size": size, "channels": channels, "pixel_range": check_pixel_range(pixel_range)}
+    splits = _load(str(spec), fit, in_memory, folder_classes=labels is None)
+    _warn_of_dark_images(splits, str(spec), pixel_range)
+    if labels is not None:
+        splits = label_images(splits, str(labels))
     if groups is not None:
         splits = _with_groups(splits, groups)
     if splits.test is None and test_fraction is not None:
@@ -87,7 +103,7 @@ def load_data(
     return Splits(*(part and dataclasses.replace(part, source=str(spec)) for part in splits))
 
 
-def _load(spec: str, size: tuple[int, int] | None, channels: int | None, in_memory: bool) -> Splits:
+def _load(spec: str, fit: dict, in_memory: bool, *, folder_classes: bool) -> Splits:
     # Imported on demand: each source needs packages that the others do without.
     kind, _, name = spec.partition(":")
     if not in_memory and (spec == "mnist_5k" or kind in ("tfds", "idx")):
@@ -99,33 +115,27 @@ def _load(spec: str, size: tuple[int, int] | None, channels: int | None, in_memo
     if spec == "mnist_5k":
         from cpc_keras.data.mnist_5k import mnist_5k
 
-        return Splits(*(_fit_all(part, size, channels) for part in mnist_5k()))
+        return Splits(*(_fit_all(part, fit) for part in mnist_5k()))
     if kind == "tfds" and name:
         from cpc_keras.data.tfds_source import tfds_source
 
-        return tfds_source(name, image_size=size, channels=channels)
+        return tfds_source(name, **fit)
     path = pathlib.Path(spec).expanduser() if spec else None
     if (kind == "idx" and name) or (path and path.is_dir() and _holds_idx(path)):
         from cpc_keras.data.idx_source import idx_source
 
-        return idx_source(name if kind == "idx" else spec, image_size=size, channels=channels)
+        return idx_source(name if kind == "idx" else spec, **fit)
     is_array = path and path.suffix in (".npy", ".npz") and path.is_file()
     if (kind == "arrays" and name) or is_array:
         from cpc_keras.data.array_source import array_source
 
-        return array_source(
-            name if kind == "arrays" else spec,
-            image_size=size,
-            channels=channels,
-            in_memory=in_memory,
-        )
+        return array_source(name if kind == "arrays" else spec, in_memory=in_memory, **fit)
     is_folder = kind == "folder" and name
     if is_folder or (path and path.is_dir()):
         from cpc_keras.data.folder import folder
 
-        return folder(
-            name if is_folder else spec, image_size=size, channels=channels, in_memory=in_memory
-        )
+        path = name if is_folder else spec
+        return folder(path, in_memory=in_memory, folder_classes=folder_classes, **fit)
     raise ValueError(f"load_data: received {spec!r}. {_KINDS} {_suggestion(spec)}")
 
 
@@ -170,7 +180,23 @@ def _with_groups(splits: Splits, spec: str) -> Splits:
             "Expected each on one side, or the test images are known from training. Put the images "
             "into one folder and split by test_fraction= (--test-fraction)."
         )
+    _refuse_classes_that_are_groups(train, spec)
     return Splits(train, test)
+
+
+def _refuse_classes_that_are_groups(train: ImageData, spec: str) -> None:
+    if train.labels is None or train.labels.ndim == 2:
+        return
+    known = train.labels >= 0
+    labels, groups = train.labels[known], train.groups[known]
+    pairs = set(zip(labels.tolist(), groups.tolist(), strict=True))
+    if len(pairs) > 1 and len(pairs) == len(set(labels)) == len(set(groups)):
+        raise ValueError(
+            f"load_data: received groups={spec!r} (--groups), and each of the {len(pairs)} classes "
+            "of the train images is one group: a split by groups puts whole classes on one side. "
+            "Expected classes of several groups. Where these are no classes, such as folders of "
+            "patients, give labels='FILE.csv:COLUMN' (--labels), another level:N, or none."
+        )
 
 
 def _check_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -186,6 +212,28 @@ def _check_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | N
     return int(size[0]), int(size[1])
 
 
-def _fit_all(data: ImageData, size: tuple[int, int] | None, channels: int | None) -> ImageData:
-    fitted = fit_images(data.images, image_size=size, channels=channels)
-    return dataclasses.replace(data, images=fitted)
+def _warn_of_dark_images(
+    splits: Splits, spec: str, pixel_range: tuple[float, float] | None
+) -> None:
+    """Says so where 16 bits are stored and the highest bits are empty in all images."""
+    ranges = [values for part in splits if part is not None for values in _of_16_bits(part)]
+    if pixel_range is not None or not ranges:
+        return
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if high >= 65536 / 8:
+        return
+    white = max(255, 2 ** int(high).bit_length() - 1)
+    warnings.warn(
+        f"load_data: the 16-bit pixels of {spec} reach from {low} to {high} of 65,535, and become "
+        f"at most {round(high / 257)} of 255: all images are almost black. If {white} is white, "
+        f"pass pixel_range=(0, {white}) (--pixel-range 0,{white}).",
+        stacklevel=3,
+    )
+
+
+def _of_16_bits(data: ImageData) -> list[tuple[float, float]]:
+    return [values for kind, values in data.stored_values.items() if kind != "uint8"]
+
+
+def _fit_all(data: ImageData, fit: dict) -> ImageData:
+    return dataclasses.replace(data, images=fit_images(data.images, **fit))

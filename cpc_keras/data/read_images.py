@@ -6,16 +6,18 @@ import collections
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cpc_keras.data.decode_image import Unreadable, attempt, decode_image
+from cpc_keras.data.mixed_sizes_error import MixedSizesError
 from cpc_keras.data.progress_bar import progress_bar
 from cpc_keras.data.read_array import TIFF, read_array
 from cpc_keras.data.require_memory import require_memory
+from cpc_keras.data.stored_values import StoredValues
 
 _GREY_MODES = ("1", "L", "LA", "I", "F")
 _ORIENTATION = 0x0112
@@ -32,6 +34,8 @@ def read_images(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    stored: StoredValues | None = None,
     source: str = "read_images",
 ) -> tuple[np.ndarray, list[str | None]]:
     """Reads image files into one uint8 array, and leaves out those that cannot be read.
@@ -44,6 +48,9 @@ def read_images(
         image_size: `(height, width)` to resize to; None if all images have one size.
         channels: 1 (grey) or 3 (RGB); None is grey if all images are grey, RGB if they are grey or
             RGB, and otherwise the number that all have.
+        pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
+            or 16 bits.
+        stored: Told of the pixels, where they are scaled.
         source: Where the files come from, for messages.
 
     Returns:
@@ -51,8 +58,8 @@ def read_images(
         of `paths`; and for each path None, or the reason why it could not be read.
 
     Raises:
-        ValueError: If no file can be read, the images have different sizes and `image_size` is
-            None, or memory does not suffice.
+        MixedSizesError: If the images have different sizes and `image_size` is None.
+        ValueError: If no file can be read, or memory does not suffice.
 
     Example:
         >>> paths = sorted(pathlib.Path("photos").glob("*.jpg"))
@@ -75,7 +82,13 @@ def read_images(
     def read(row: int) -> tuple[int, int] | Unreadable:
         if isinstance(headers[row], Unreadable):
             return headers[row]
-        image = decode_image(paths[row], image_size=image_size, channels=channels)
+        image = decode_image(
+            paths[row],
+            image_size=image_size,
+            channels=channels,
+            pixel_range=pixel_range,
+            stored=stored,
+        )
         if isinstance(image, Unreadable):
             return image
         if image.shape[:2] == size:
@@ -88,7 +101,7 @@ def read_images(
     if not sizes:
         _raise_nothing_readable(source, paths, reasons)
     if set(sizes) != {size}:
-        raise ValueError(_mixed_sizes(source, sizes))
+        raise MixedSizesError(source, sizes)
     keep = [row for row, reason in enumerate(reasons) if reason is None]
     return _compact(images, keep), reasons
 
@@ -151,7 +164,7 @@ def _only_size(found: dict[pathlib.Path, _Header], source: str) -> tuple[int, in
         if any(_is_readable(path) for path in paths):
             sizes.append(size)
         if len(sizes) == 2:
-            raise ValueError(_mixed_sizes(source, [header.size for header in found.values()]))
+            raise MixedSizesError(source, [header.size for header in found.values()])
     return sizes[0] if sizes else next(iter(groups))
 
 
@@ -174,16 +187,6 @@ def _only_channels(found: dict[pathlib.Path, _Header], source: str) -> int:
             "one, or grey and RGB. Move the others elsewhere."
         )
     return counts[0]
-
-
-def _mixed_sizes(source: str, sizes: Iterable[tuple[int, int]]) -> str:
-    counts = collections.Counter(sizes)
-    listed = ", ".join(f"{h}x{w} ({count} files)" for (h, w), count in counts.most_common(5))
-    return (
-        f"{source}: received images of {len(counts)} sizes (height x width): {listed}"
-        f"{', ...' if len(counts) > 5 else ''}. Expected one size. Pass image_size= "
-        "(--image-size) to resize them, for example image_size=96."
-    )
 
 
 def _compact(images: np.ndarray, keep: list[int]) -> np.ndarray:

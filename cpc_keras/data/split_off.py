@@ -14,6 +14,9 @@ from cpc_keras.data.require_memory import require_memory
 def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
     """Splits test images off, by class where there are labels, and whole groups where there are.
 
+    Where some images have labels, test images are split off those; images without a label (below 0)
+    stay on the other side, except those of groups that are split off.
+
     The same images, labels, groups and seed give the same split.
 
     Args:
@@ -40,10 +43,7 @@ def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
     # The two parts are copies, and the whole stands in memory beside them for a moment.
     if isinstance(data.images, np.ndarray):
         require_memory(data.images.shape, source=data.source)
-    # Unlabelled images, and those of several classes each, are split as one class.
-    is_plain = data.labels is not None and data.labels.ndim == 1
-    labels = data.labels if is_plain else np.zeros(len(data), np.int64)
-    train, test = hold_out(labels, fraction=fraction, seed=seed, groups=data.groups)
+    train, test = _positions(data, fraction, seed)
     if not len(test) and data.groups is not None:
         raise ValueError(
             f"split_off: received test_fraction={fraction} for {len(data)} images of one group. "
@@ -60,3 +60,22 @@ def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
         return split
     # What was skipped before is told once.
     return Splits(split.train, dataclasses.replace(split.test, skipped=()))
+
+
+def _positions(data: ImageData, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    labels, groups = data.labels, data.groups
+    # Images without any labels, and those of several classes each, are split as one class.
+    if labels is None or labels.ndim == 2 or (labels < 0).all():
+        labels = np.zeros(len(data), np.int64)
+    known = np.flatnonzero(labels >= 0)
+    _, test = hold_out(
+        labels[known],
+        fraction=fraction,
+        seed=seed,
+        groups=None if groups is None else groups[known],
+    )
+    is_test = np.zeros(len(data), bool)
+    is_test[known[test]] = True
+    if groups is not None:
+        is_test = np.isin(groups, groups[is_test])
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import pathlib
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 from cpc_keras.data.image_data import ImageData, Splits
 from cpc_keras.data.progress_bar import progress_bar
 from cpc_keras.data.require_memory import require_memory
+from cpc_keras.data.stored_values import StoredValues
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,6 +27,7 @@ def tfds_source(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
 ) -> Splits:
     """Loads the train and test images of a TFDS dataset.
 
@@ -37,6 +40,8 @@ def tfds_source(
         name: TFDS name, with config and version where wanted: `"cifar10"`, `"cifar10:3.0.2"`.
         image_size: `(height, width)` to resize to; None if all images have one size.
         channels: 1 (grey) or 3 (RGB); None keeps what there is.
+        pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
+            or 16 bits.
 
     Returns:
         Train and test images in the order of the dataset's files; test is None where there is
@@ -69,8 +74,10 @@ def tfds_source(
         )
     test_name = next((split for split in _TEST_NAMES if split in splits), None)
 
+    fit = {"image_size": image_size, "channels": channels, "pixel_range": pixel_range}
+
     def load(split: str) -> ImageData:
-        return _load_split(builder, split, image_size, channels, f"tfds:{name}")
+        return _load_split(builder, split, fit, f"tfds:{name}")
 
     return Splits(load("train"), load(test_name) if test_name else None)
 
@@ -115,18 +122,13 @@ def _check_image(name: str, builder: tfds.core.DatasetBuilder) -> None:
         )
 
 
-def _load_split(
-    builder: tfds.core.DatasetBuilder,
-    split: str,
-    image_size: tuple[int, int] | None,
-    channels: int | None,
-    source: str,
-) -> ImageData:
+def _load_split(builder: tfds.core.DatasetBuilder, split: str, fit: dict, source: str) -> ImageData:
     feature = _feature(builder, "label")
     has_label = (
         feature is not None and feature.shape == () and np.issubdtype(feature.np_dtype, np.integer)
     )
-    dataset = _examples(builder, split, image_size, channels, has_label)
+    stored = StoredValues()
+    dataset = _examples(builder, split, {**fit, "stored": stored}, has_label)
     count = builder.info.splits[split].num_examples
     images = labels = None
     row = 0
@@ -159,15 +161,12 @@ def _load_split(
         labels=labels if has_label and (labels >= 0).any() else None,
         class_names=tuple(getattr(feature, "names", None) or ()) if has_label else (),
         source=source,
+        stored_values=stored.ranges(),
     )
 
 
 def _examples(
-    builder: tfds.core.DatasetBuilder,
-    split: str,
-    image_size: tuple[int, int] | None,
-    channels: int | None,
-    has_label: bool,
+    builder: tfds.core.DatasetBuilder, split: str, fit: dict, has_label: bool
 ) -> tf.data.Dataset:
     """Batches `{"image": uint8 [b, h, w, c], "label": int64 [b]}` of fitted images, in order."""
     import tensorflow as tf
@@ -184,15 +183,13 @@ def _examples(
         read_config=tfds.ReadConfig(try_autocache=False),
     )
     shape = builder.info.features["image"].shape
-    is_plain = builder.info.features["image"].np_dtype == np.uint8
-
-    def fit(image: np.ndarray) -> np.ndarray:
-        return fit_image(image, image_size=image_size, channels=channels)
+    image_size, channels = fit["image_size"], fit["channels"]
+    is_plain = builder.info.features["image"].np_dtype == np.uint8 and not fit["pixel_range"]
 
     def prepare(example: dict) -> dict:
         image, label = example["image"], example.get("label", -1)
         if image_size or channels not in (None, shape[-1]) or not is_plain:
-            image = tf.numpy_function(fit, [image], tf.uint8)
+            image = tf.numpy_function(functools.partial(fit_image, **fit), [image], tf.uint8)
             image.set_shape((*(image_size or shape[:2]), channels or shape[-1]))
         return {"image": image, "label": tf.cast(label, tf.int64)}
 

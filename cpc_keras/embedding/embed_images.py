@@ -14,6 +14,7 @@ def embed_images(
     out: str | os.PathLike,
     *,
     image_size: tuple[int, int] | None = None,
+    pixel_range: tuple[float, float] | None = None,
     file_format: str = "parquet",
     batch_size: int = 64,
     shard_size: int = 4096,
@@ -30,6 +31,8 @@ def embed_images(
         spec: `"folder:PATH"`, `"tfds:NAME"`, `"parquet:PATH"`, or a path; see `image_source`.
         out: directory; made, or resumed.
         image_size: `(height, width)`, for an encoder that takes any; by default its own.
+        pixel_range: `(low, high)`, the stored pixels that become 0 and 255; None is the whole range
+            of 8 or 16 bits.
         file_format: "parquet" (needs pyarrow) or "npy".
         batch_size: images at a time.
         shard_size: images a file.
@@ -57,6 +60,7 @@ def embed_images(
         spec,
         out,
         image_size=image_size,
+        pixel_range=pixel_range,
         file_format=file_format,
         shard_size=shard_size,
     )

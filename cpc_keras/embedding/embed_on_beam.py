@@ -13,6 +13,7 @@ def embed_on_beam(
     out: str | os.PathLike,
     *,
     image_size: tuple[int, int] | None = None,
+    pixel_range: tuple[float, float] | None = None,
     batch_size: int = 64,
     shard_size: int = 4096,
     options: Sequence[str] = (),
@@ -31,6 +32,8 @@ def embed_on_beam(
         out: directory; made, or resumed. Of the same form as that of `embed_images`, which may have
             begun it.
         image_size: `(height, width)`, for an encoder that takes any; by default its own.
+        pixel_range: `(low, high)`, the stored pixels that become 0 and 255; None is the whole range
+            of 8 or 16 bits.
         batch_size: images at a time.
         shard_size: images a file.
         options: options of Beam, for example `["--runner=FlinkRunner", "--flink_master=host:8081"]`
@@ -64,6 +67,7 @@ def embed_on_beam(
         spec,
         out,
         image_size=image_size,
+        pixel_range=pixel_range,
         file_format="parquet",
         shard_size=shard_size,
     )

@@ -52,6 +52,7 @@ def begin_embedding(
     out: str | os.PathLike,
     *,
     image_size: tuple[int, int] | None,
+    pixel_range: tuple[float, float] | None,
     file_format: str,
     shard_size: int,
 ) -> EmbeddingJob:
@@ -62,6 +63,7 @@ def begin_embedding(
         spec: see `image_source`.
         out: the directory.
         image_size: `(height, width)`; by default the encoder's own.
+        pixel_range: see `image_source`.
         file_format: "parquet" or "npy".
         shard_size: images a file.
 
@@ -76,7 +78,13 @@ def begin_embedding(
             f"embed: the encoder takes images {encoder.input_shape[1:]}. Expected known sides and "
             "1 or 3 channels. Pass image_size= (--image-size) for an encoder of any size."
         )
-    source = image_source(spec, image_size=size, channels=channels, shard_size=shard_size)
+    source = image_source(
+        spec,
+        image_size=size,
+        channels=channels,
+        pixel_range=pixel_range,
+        shard_size=shard_size,
+    )
     output = OutputDirectory(out, file_format=file_format, num_shards=len(source.shards))
     dims = encoder.output_shape[1:]
     output.claim(
@@ -89,6 +97,8 @@ def begin_embedding(
             "encoder": weights_digest(encoder),
             "feature_dim": int(np.prod(dims)),
             "format": file_format,
+            # Directories of before have none.
+            **({} if pixel_range is None else {"pixel_range": list(map(float, pixel_range))}),
         }
     )
     pending = [shard for shard in source.shards if not output.is_done(shard.number)]

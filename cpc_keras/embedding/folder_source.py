@@ -22,6 +22,8 @@ class FolderSource:
         image_size: `(height, width)` to resize to.
         channels: 1 (grey) or 3 (RGB).
         shard_size: images a shard.
+        pixel_range: `(low, high)`, the stored pixels that become 0 and 255; None is the whole range
+            of 8 or 16 bits.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -40,9 +42,10 @@ class FolderSource:
         image_size: tuple[int, int],
         channels: int,
         shard_size: int,
+        pixel_range: tuple[float, float] | None = None,
     ):
         self.root = pathlib.Path(path).expanduser()
-        self.image_size, self.channels = image_size, channels
+        self.image_size, self.channels, self.pixel_range = image_size, channels, pixel_range
         if not self.root.is_dir():
             raise FileNotFoundError(
                 f"FolderSource: {os.fspath(path)!r} is no directory. Expected one with images."
@@ -77,7 +80,12 @@ class FolderSource:
     def decode(self, raw: bytes) -> np.ndarray | Unreadable:
         """Read one file."""
         path = self.root / os.fsdecode(raw)
-        return decode_image(path, image_size=self.image_size, channels=self.channels)
+        return decode_image(
+            path,
+            image_size=self.image_size,
+            channels=self.channels,
+            pixel_range=self.pixel_range,
+        )
 
     def identity(self) -> str:
         """Digest of all names in their order, with the sizes of the files and when they changed."""

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from cpc_keras.data.check_pixel_range import check_pixel_range
 from cpc_keras.embedding.folder_source import FolderSource
 from cpc_keras.embedding.parquet_source import ParquetSource
 from cpc_keras.embedding.shard import ShardedSource
@@ -9,7 +10,12 @@ from cpc_keras.embedding.tfds_shards import TFDSShards
 
 
 def image_source(
-    spec: str, *, image_size: tuple[int, int], channels: int, shard_size: int = 4096
+    spec: str,
+    *,
+    image_size: tuple[int, int],
+    channels: int,
+    pixel_range: tuple[float, float] | None = None,
+    shard_size: int = 4096,
 ) -> ShardedSource:
     """Open a folder, a TFDS dataset or Parquet files as shards of images; decodes nothing yet.
 
@@ -20,6 +26,8 @@ def image_source(
             a directory, or the path of a `.parquet` file.
         image_size: `(height, width)` to resize to.
         channels: 1 (grey) or 3 (RGB).
+        pixel_range: `(low, high)`, the stored pixels that become 0 and 255; None is the whole range
+            of 8 or 16 bits.
         shard_size: images a shard, at least 1; of Parquet files a row group is a shard.
 
     Returns:
@@ -36,7 +44,11 @@ def image_source(
     """
     if shard_size < 1:
         raise ValueError(f"image_source: shard_size must be 1 or more. Received: {shard_size}.")
-    options = {"image_size": tuple(image_size), "channels": channels}
+    options = {
+        "image_size": tuple(image_size),
+        "channels": channels,
+        "pixel_range": check_pixel_range(pixel_range),
+    }
     kind, _, name = spec.partition(":")
     if kind == "tfds" and name:
         return TFDSShards(name, shard_size=shard_size, **options)

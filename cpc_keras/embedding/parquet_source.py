@@ -27,6 +27,8 @@ class ParquetSource:
             machine must reach it under this path.
         image_size: `(height, width)` to resize to.
         channels: 1 (grey) or 3 (RGB).
+        pixel_range: `(low, high)`, the stored pixels that become 0 and 255; None is the whole range
+            of 8 or 16 bits.
 
     Raises:
         FileNotFoundError: no such file.
@@ -38,7 +40,12 @@ class ParquetSource:
     """
 
     def __init__(
-        self, path: str | os.PathLike, *, image_size: tuple[int, int], channels: int
+        self,
+        path: str | os.PathLike,
+        *,
+        image_size: tuple[int, int],
+        channels: int,
+        pixel_range: tuple[float, float] | None = None,
     ) -> None:
         parquet = import_parquet()
         root = pathlib.Path(path).expanduser()
@@ -48,7 +55,7 @@ class ParquetSource:
                 f"ParquetSource: {os.fspath(path)!r} is no file and no folder with *.parquet."
             )
         self.root = root if root.is_dir() else root.parent
-        self.image_size, self.channels = image_size, channels
+        self.image_size, self.channels, self.pixel_range = image_size, channels, pixel_range
         self.shards, described = [], hashlib.sha256()
         for file in files:
             name = file.relative_to(self.root).as_posix()
@@ -101,7 +108,12 @@ class ParquetSource:
 
     def decode(self, raw: bytes) -> np.ndarray | Unreadable:
         """Decode one image."""
-        return decode_image(bytes(raw), image_size=self.image_size, channels=self.channels)
+        return decode_image(
+            bytes(raw),
+            image_size=self.image_size,
+            channels=self.channels,
+            pixel_range=self.pixel_range,
+        )
 
     def identity(self) -> str:
         """Digest of files, their sizes and when they changed, row groups and their lengths."""

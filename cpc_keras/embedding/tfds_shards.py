@@ -21,6 +21,8 @@ class TFDSShards:
         image_size: `(height, width)` to resize to.
         channels: 1 (grey) or 3 (RGB).
         shard_size: images a shard; splits do not share one.
+        pixel_range: `(low, high)`, the stored pixels that become 0 and 255; None is the whole range
+            of 8 or 16 bits.
 
     Raises:
         ImportError: tensorflow-datasets is not installed.
@@ -32,8 +34,17 @@ class TFDSShards:
         ... )
     """
 
-    def __init__(self, name: str, *, image_size: tuple[int, int], channels: int, shard_size: int):
-        self.name, self.image_size, self.channels = name, image_size, channels
+    def __init__(
+        self,
+        name: str,
+        *,
+        image_size: tuple[int, int],
+        channels: int,
+        shard_size: int,
+        pixel_range: tuple[float, float] | None = None,
+    ):
+        self.name = name
+        self.image_size, self.channels, self.pixel_range = image_size, channels, pixel_range
         self.data_dir = os.environ.get("TFDS_DATA_DIR") or None
         if not self._builder.is_prepared():
             self._builder.download_and_prepare()
@@ -87,7 +98,12 @@ class TFDSShards:
         try:
             with tf.init_scope():
                 pixels = self._builder.info.features["image"].decode_example(raw).numpy()
-            return fit_image(pixels, image_size=self.image_size, channels=self.channels)
+            return fit_image(
+                pixels,
+                image_size=self.image_size,
+                channels=self.channels,
+                pixel_range=self.pixel_range,
+            )
         except (ValueError, tf.errors.OpError) as error:
             return Unreadable(" ".join(str(error).split())[:300])
 

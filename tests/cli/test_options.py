@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cpc_keras.cli.options import drawn
+from cpc_keras.cli.chosen_data import drawn
 from cpc_keras.data import ImageData
 
 

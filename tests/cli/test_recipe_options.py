@@ -19,9 +19,10 @@ from cpc_keras.training import RECIPES, Recipe
 @data_options
 @recipe_options
 @click.pass_context
-def command(ctx, data, image_size, channels, recipe, config, settings, **named):
+def command(ctx, chosen, recipe, config, settings, **named):
     """Give what was chosen to the test."""
-    ctx.obj.append((chosen_recipe(recipe, config, settings, **named), data, image_size, channels))
+    found = chosen_recipe(recipe, config, settings, **named)
+    ctx.obj.append((found, chosen.data, chosen.image_size, chosen.channels, chosen))
 
 
 def choose(*arguments):
@@ -47,7 +48,7 @@ def test_what_a_run_writes_as_its_settings_repeats_it(name, tmp_path):
     found = choose("--config", written(tmp_path, settings))
     expected = dataclasses.replace(recipe, image_size=None, channels=None)
     assert dataclasses.replace(found[0], image_size=None, channels=None) == expected
-    assert found[1:] == ("mnist_5k", 28, "1")
+    assert found[1:4] == ("mnist_5k", 28, "1")
 
 
 def test_a_run_of_a_method_with_labels_is_repeated_with_its_share_of_them(tmp_path, monkeypatch):

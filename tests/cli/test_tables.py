@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cpc_keras.cli import tables as module
+from cpc_keras.cli.chosen_data import ChosenData
 from cpc_keras.cli.tables import Plan, compare_methods, tables
 from cpc_keras.data import ImageData, Splits
 from cpc_keras.evaluation import (
@@ -254,6 +255,6 @@ def test_minutes_become_steps_once_and_for_all(splits, tmp_path, monkeypatch):
     ],
 )
 def test_bad_options_get_an_answer(arguments, message, monkeypatch, splits, tmp_path):
-    monkeypatch.setattr(module, "load", lambda *args, **kwargs: splits)
+    monkeypatch.setattr(ChosenData, "load", lambda self: splits)
     result = CliRunner().invoke(tables, ["--data", "x", "--out", str(tmp_path), *arguments])
     assert result.exit_code == 2 and message in result.output

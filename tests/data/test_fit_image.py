@@ -104,3 +104,50 @@ def test_float_pixels_are_refused():
 def test_channels_that_cannot_be_converted_are_refused():
     with pytest.raises(ValueError, match=r"5 channels to convert to 3. Expected 1, 3 or 4.*Leave"):
         fit_image(np.zeros((2, 2, 5), np.uint8), channels=3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32", "float64"])
+def test_a_pixel_range_is_scaled_and_what_lies_beyond_is_clipped(dtype):
+    values = np.array([0, 10, 60, 110, 127], dtype).reshape(1, 5, 1)
+    scaled = fit_image(values, pixel_range=(10, 110)).ravel()
+    np.testing.assert_array_equal(scaled, [0, 0, 128, 255, 255])
+
+
+def test_the_whole_range_of_16_bits_is_what_is_used_without_one():
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
+    np.testing.assert_array_equal(fit_image(values, pixel_range=(0, 65535)), fit_image(values))
+
+
+def test_negative_pixels_have_a_range_of_their_own():
+    values = np.array([-1024, -600, 1000, 3071], np.int16).reshape(1, 4, 1)
+    assert fit_image(values, pixel_range=(-1024, 3071)).ravel().tolist() == [0, 26, 126, 255]
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "I", "F"])
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_every_depth_of_pillow_has_a_pixel_range(mode, channels):
+    types = {"L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32"}
+    image = Image.fromarray(np.array([[0, 50, 100, 200]], types[mode]))
+    assert image.mode == mode
+    scaled = fit_image(image, channels=channels, pixel_range=(0, 100))
+    assert scaled.shape[-1] == (channels or 1)
+    np.testing.assert_array_equal(scaled[0, :, -1], [0, 128, 255, 255])
+
+
+def test_a_pixel_range_of_colours_is_that_of_each():
+    scaled = fit_image(Image.fromarray(RGB), pixel_range=(50, 100))
+    np.testing.assert_array_equal(scaled, fit_image(RGB, pixel_range=(50, 100)))
+    assert scaled.shape == RGB.shape and {0, 255} <= set(scaled.ravel())
+
+
+def test_pixels_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="not numbers"):
+        fit_image(np.full((2, 2, 1), np.nan, "float32"), pixel_range=(0, 1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_a_pixel_range_tells_what_types_do_not(dtype):
+    images = np.array([0, 50, 100], dtype).reshape(1, 1, 3, 1)
+    with pytest.raises(ValueError, match="pixel_range="):
+        fit_images(images)
+    assert fit_images(images, pixel_range=(0, 100)).ravel().tolist() == [0, 128, 255]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cpc_keras.data.mixed_sizes_error import MixedSizesError
 from cpc_keras.data.read_images import read_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
@@ -191,3 +192,10 @@ def test_images_beyond_memory_are_refused_before_they_are_decoded(tmp_path, monk
     monkeypatch.setattr("cpc_keras.data.require_memory._available_bytes", lambda: 10)
     with pytest.raises(ValueError, match=r"photos: 1 images of 8x12x3 need .*are available"):
         read_images([_save(tmp_path / "a.png")], source="photos")
+
+
+def test_mixed_sizes_are_an_error_that_counts_them(tmp_path):
+    paths = [_save(tmp_path / f"{i}.png", RGB[: 8 - i // 2]) for i in range(3)]
+    with pytest.raises(MixedSizesError, match=r"8x12 \(2 files\), 7x12 \(1 files\)") as caught:
+        read_images(paths)
+    assert caught.value.counts == {(8, 12): 2, (7, 12): 1}
