@@ -308,6 +308,8 @@ def pretrain_and_export(
                 + ("no labels" if labels is None else f"{len(labeled_index)} labels"),
                 "num_epochs": recipe.num_epochs,
                 "seed": recipe.seed,
+                # Who loads the encoder elsewhere has to scale alike.
+                **{name: facts[name] for name in ("pixel_range",) if name in facts},
             },
         )
     with worker.telling_of_losses(pathlib.Path(run_directory) / "checkpoints"):

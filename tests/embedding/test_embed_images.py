@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from cpc_keras.cli.embed import embed
 from cpc_keras.embedding import embed_images, image_source, read_embedding
@@ -135,6 +136,36 @@ def test_parquet_files_give_the_same_features_as_the_files(encoder, expected, tm
     summary = embed_images(encoder, f"parquet:{tmp_path / 'tables'}", out, batch_size=2)
     assert summary == {"images": 13, "unreadable": 2, "shards": 4}
     check_features(out, expected)
+
+
+def scaled_by_100(photos):
+    pixels = np.asarray(Image.open(photos / "train" / "00.png"))
+    return np.rint(np.minimum(pixels * 2.55, 255))
+
+
+def test_a_pixel_range_is_that_of_the_stored_pixels_and_belongs_to_the_embedding(photos, tmp_path):
+    flat = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    out, options = tmp_path / "out", {"file_format": "npy"}
+    embed_images(flat, str(photos), out, **options, pixel_range=(0, 100))
+    names, features = read_embedding(out)
+    pixels = features[names.index("train/00.png")].reshape(8, 8, 3)
+    np.testing.assert_allclose(pixels, scaled_by_100(photos), atol=1)
+    with pytest.raises(FileExistsError, match="pixel_range differ"):
+        embed_images(flat, str(photos), out, **options)
+    with pytest.raises(ValueError, match="the lower first"):
+        embed_images(flat, str(photos), out, **options, pixel_range=(100, 0))
+
+
+def test_images_in_parquet_files_have_a_pixel_range_too(photos, tmp_path):
+    pa = pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+    import pyarrow.parquet as parquet
+
+    image = (photos / "train" / "00.png").read_bytes()
+    parquet.write_table(pa.table({"image": [image]}), tmp_path / "a.parquet")
+    options = {"image_size": (8, 8), "channels": 3, "pixel_range": (0, 100)}
+    source = image_source(str(tmp_path / "a.parquet"), **options)
+    ((_, raw),) = source.items(source.shards[0])
+    np.testing.assert_allclose(source.decode(raw), scaled_by_100(photos), atol=1)
 
 
 def test_unknown_sources_and_columns_are_told(tmp_path):
