@@ -118,6 +118,8 @@ def test_what_is_not_given_is_that_of_the_run(tmp_path, place):
     assert {name: getattr(chosen, name) for name in expected} == expected
     assert "--test-fraction 0.4 --groups level:1" in told and "--image-size" not in told
     assert "--labels table.csv:finding" in told
+    # Another size splits the same images off.
+    assert not chosen.conflict
 
 
 @pytest.mark.parametrize("data", ["./scans", "folder:scans", "ABSOLUTE"])
