@@ -107,13 +107,7 @@ class ChosenData:
                 if name in SPLITTING and left_out:
                     conflict = _conflict(left_out[0], name, values, getattr(self, name))
                 continue
-            value = next(iter(values.values()))
-            if not all(_same(other, value) for other in values.values()):
-                listed = ", ".join(f"{other} ({run})" for run, other in values.items())
-                raise ValueError(
-                    f"The runs were pre-trained with different {flag(name)}: {listed}. Expected "
-                    "one. Give the option, or measure the runs one by one."
-                )
+            value = _only_one(name, values)
             # Of all images: those to measure on are then among them, which `evaluate` tells.
             if value or name != "test_fraction":
                 taken[name] = value
@@ -187,6 +181,18 @@ def _same(value, other) -> bool:
     # A table lies elsewhere as seen from elsewhere.
     value, other = (pathlib.PurePath(v).name if isinstance(v, str) else v for v in (value, other))
     return value == other
+
+
+def _only_one(name, values):
+    """The value of all runs."""
+    first = next(iter(values.values()))
+    if not all(_same(value, first) for value in values.values()):
+        listed = ", ".join(f"{value} ({run})" for run, value in values.items())
+        raise ValueError(
+            f"The runs were pre-trained with different {flag(name)}: {listed}. Expected one. Give "
+            "the option, or measure the runs one by one."
+        )
+    return first
 
 
 def _conflict(run, name, values, received):
