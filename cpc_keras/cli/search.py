@@ -1,6 +1,5 @@
 """`cpc-keras search`."""
 
-import dataclasses
 import pathlib
 
 import click
@@ -14,6 +13,7 @@ from cpc_keras.cli.options import (
     split_facts,
     test_fraction_option,
 )
+from cpc_keras.cli.recipe_options import chosen_recipe, set_option
 from cpc_keras.training import RECIPES
 
 
@@ -28,6 +28,7 @@ from cpc_keras.training import RECIPES
 @click.option("--recipe", type=click.Choice(list(RECIPES)), default="default", help="Start from.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the images, a trial.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: recipe]")
+@set_option
 @click.option(
     "--probe",
     type=click.Choice(["linear", "knn"]),
@@ -62,6 +63,7 @@ def search(
     recipe,
     epochs,
     batch_size,
+    settings,
     probe,
     oracle,
     widths,
@@ -82,9 +84,8 @@ def search(
     """
     from cpc_keras.search import CPCHyperModel, run_search
 
-    base = RECIPES[recipe]
-    changes = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
-    base = dataclasses.replace(base, **{k: v for k, v in changes.items() if v is not None})
+    named = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
+    base = chosen_recipe(recipe, {}, settings, **named)
     image_size, channels = image_size or base.image_size, channels or base.channels
     train = load(data, image_size, channels, test_fraction=test_fraction, groups=groups).train
     usual = ("none", "digits") if data == "mnist_5k" else ("none", "photos")
