@@ -56,11 +56,14 @@ def probe_callbacks(
     images = _as_seen(probed, recipe)
     callbacks = [CollapseMonitor(images, every=every)]
     held_out = drawn(splits.test, num_held_out)
+    labels = probed.labels
+    # Of training, where nothing else is there to look at: it may grow by heart.
+    monitor = "mutual_information"
     if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
+        monitor = "val_mutual_information"
         callbacks.append(
             MutualInformation(_as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
         )
-    labels, monitor = probed.labels, "val_mutual_information"
     if labels is not None and labels.ndim == 1:
         known, groups = labels >= 0, probed.groups
         _, counts = np.unique(labels[known], return_counts=True)

@@ -58,6 +58,19 @@ def test_probes_leave_groups_whole_and_need_two():
     assert names(Splits(of_one, None)) == ["CollapseMonitor", "ImprovementMonitor"]
 
 
+@pytest.mark.parametrize(
+    ("splits", "watched"),
+    [
+        (Splits(data(30), data(20)), "knn_accuracy"),
+        (Splits(data(30, "none"), data(20)), "val_mutual_information"),
+        (Splits(data(30, "none"), None), "mutual_information"),
+    ],
+)
+def test_something_tells_when_it_stands_still(splits, watched):
+    *_, monitor = probe_callbacks(splits, RECIPE, every=2, num_held_out=16)
+    assert monitor._monitor == watched
+
+
 def test_probes_can_be_left_out_and_the_projector_asked_for(tmp_path):
     splits = Splits(data(30), data(20))
     assert names(splits, every=0) == []
