@@ -8,6 +8,7 @@ from keras import layers
 from cpc_keras.augmentations.random_apply import RandomApply
 from cpc_keras.augmentations.random_blur import RandomBlur
 from cpc_keras.augmentations.random_color_jitter import RandomColorJitter
+from cpc_keras.augmentations.random_enhance import RandomEnhance
 from cpc_keras.augmentations.random_grayscale import RandomGrayscale
 from cpc_keras.augmentations.random_resized_crop import RandomResizedCrop
 from cpc_keras.augmentations.random_shift import RandomShift
@@ -27,13 +28,14 @@ def image_augmentation(
     | `"photos"` | horizontal flip, shift by up to an eighth of the side |
     | `"simclr"` | crop of 8 to 100 % of the area, flip, colour jitter, greyscale, blur |
     | `"simclr_small"` | the same without blur and with half the jitter |
-    | `"instance"` | crop of 20 to 100 % of the area, flip, colour jitter, greyscale |
+    | `"instance"` | crop of 20 to 100 % of the area, greyscale, colour jitter, flip |
 
     Two are SimCLR's for ImageNet and for CIFAR-10 (Chen et al. 2020, arXiv:2002.05709,
     appendices A and B.9): jitter with probability 0.8 (brightness, contrast and saturation 0.8, hue
     0.2, times the strength 1 or 0.5), greyscale 0.2, blur 0.5. The last is that of instance
-    discrimination, by the authors' code: jitter 0.4 of all four, always, greyscale 0.2 (Wu et al.
-    2018, arXiv:1805.01978). Images of one channel leave out what concerns colour.
+    discrimination (Wu et al. 2018, arXiv:1805.01978), by the authors' code: greyscale 0.2, then
+    jitter 0.4 of all four, always, brightness by a factor; there the four come in a random order.
+    Images of one channel leave out what concerns colour.
 
     Args:
         name: one of the above.
@@ -66,21 +68,11 @@ def image_augmentation(
             RandomShift(max(1, min(image_shape[:2]) // 8), seed=next(seeds)),
         ]
     elif name in ("simclr", "simclr_small"):
-        strength = 1.0 if name == "simclr" else 0.5
-        jitter = {name: 0.8 * strength for name in ("brightness", "contrast", "saturation")}
-        stack = _crop_and_recolor(
-            image_shape[-1],
-            seeds,
-            area=(0.08, 1.0),
-            jitter={**jitter, "hue": 0.2 * strength},
-            jitter_rate=0.8,
-            blurs=name == "simclr",
-        )
+        stack = _simclr(image_shape[-1], seeds, strength=1.0 if name == "simclr" else 0.5)
+        if name == "simclr":
+            stack.append(RandomApply(RandomBlur(seed=next(seeds)), 0.5, seed=next(seeds)))
     elif name == "instance":
-        jitter = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.4)
-        stack = _crop_and_recolor(
-            image_shape[-1], seeds, area=(0.2, 1.0), jitter=jitter, jitter_rate=1.0, blurs=False
-        )
+        stack = _instance(image_shape[-1], seeds)
     else:
         raise ValueError(
             f"The image augmentation must be one of {IMAGE_AUGMENTATIONS}. Received: {name!r}."
@@ -88,15 +80,29 @@ def image_augmentation(
     return keras.Sequential([keras.Input(image_shape), *stack], name=f"augment_{name}")
 
 
-def _crop_and_recolor(channels, seeds, *, area, jitter, jitter_rate, blurs):
-    recolor = RandomColorJitter(**jitter, seed=next(seeds))
+def _simclr(channels, seeds, *, strength):
+    jitter = {name: 0.8 * strength for name in ("brightness", "contrast", "saturation")}
+    recolor = RandomColorJitter(**jitter, hue=0.2 * strength, seed=next(seeds))
     stack = [
-        RandomResizedCrop(area, seed=next(seeds)),
+        RandomResizedCrop((0.08, 1.0), seed=next(seeds)),
         layers.RandomFlip("horizontal", seed=next(seeds)),
-        RandomApply(recolor, jitter_rate, seed=next(seeds)),
+        RandomApply(recolor, 0.8, seed=next(seeds)),
     ]
     if channels > 1:
         stack.append(RandomGrayscale(0.2, seed=next(seeds)))
-    if blurs:
-        stack.append(RandomApply(RandomBlur(seed=next(seeds)), 0.5, seed=next(seeds)))
+    return stack
+
+
+def _instance(channels, seeds):
+    stack = [RandomResizedCrop((0.2, 1.0), seed=next(seeds))]
+    if channels > 1:
+        stack.append(RandomGrayscale(0.2, seed=next(seeds)))
+    colors = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.4, "hue": 0.4}
+    stack += [
+        RandomEnhance("brightness", (0.6, 1.4), seed=next(seeds)),
+        RandomEnhance("contrast", (0.6, 1.4), seed=next(seeds)),
+    ]
+    if channels > 1:
+        stack.append(RandomColorJitter(**colors, seed=next(seeds)))
+    stack.append(layers.RandomFlip("horizontal", seed=next(seeds)))
     return stack

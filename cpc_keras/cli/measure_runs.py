@@ -149,6 +149,7 @@ class RunMeasurement:
                 fractions=[fraction],
                 num_draws=self._num_draws,
                 train_groups=self.splits.train.groups,
+                test_groups=self.splits.test.groups,
                 subset=self._subset,
                 done=self._measured(seed),
                 on_result=self._keep(self._log, seed),

@@ -20,7 +20,7 @@ from cpc_keras.training import (
 # With so many the deviation of an accuracy is below two points, and measuring takes seconds.
 NUM_PROBED = 1000
 
-# Methods whose loss bounds the mutual information.
+# Methods whose loss bounds the mutual information, or follows it.
 CONTRASTIVE = ("cpc", "cpc_v1", "cpc_v2", "cpc_pair", "simclr")
 
 
@@ -56,17 +56,22 @@ def probe_callbacks(
     images = _as_seen(probed, recipe)
     callbacks = [CollapseMonitor(images, every=every)]
     held_out = drawn(splits.test, num_held_out)
+    labels = probed.labels
+    # Of training, where nothing else is there to look at: it may grow by heart.
+    monitor = "mutual_information"
     if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
+        monitor = "val_mutual_information"
         callbacks.append(
             MutualInformation(_as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
         )
-    labels, monitor = probed.labels, "val_mutual_information"
     if labels is not None and labels.ndim == 1:
-        _, counts = np.unique(labels[labels >= 0], return_counts=True)
-        if len(counts) > 1 and counts.max() > 1:
+        known, groups = labels >= 0, probed.groups
+        _, counts = np.unique(labels[known], return_counts=True)
+        several = groups is None or len(np.unique(groups[known])) > 1
+        if len(counts) > 1 and counts.max() > 1 and several:
             monitor = "knn_accuracy"
-            callbacks.append(KNNProbe(images, labels, every=every))
-            callbacks.append(LinearProbe(images, labels, every=every))
+            callbacks.append(KNNProbe(images, labels, groups=groups, every=every))
+            callbacks.append(LinearProbe(images, labels, groups=groups, every=every))
     callbacks.append(ImprovementMonitor(monitor))
     if projector is not None:
         callbacks.append(

@@ -72,14 +72,7 @@ def recipe_options(command):
             "--recipe", type=click.Choice(list(RECIPES)), default="default", help="Start from."
         ),
         *(_option(FIELDS[name]) for name in HELP),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            callback=_pairs,
-            metavar="NAME=VALUE",
-            help="Any other setting: model.context_blocks=3, optimizer_options.use_ema=true.",
-        ),
+        set_option,
     ]
     for option in reversed(options):
         command = option(command)
@@ -141,3 +134,13 @@ def _pairs(ctx, param, values):
         except yaml.YAMLError as error:
             raise click.BadParameter(f"{value!r} is no YAML: {error}", ctx, param) from error
     return pairs
+
+
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="Any other setting: model.context_blocks=3, optimizer_options.use_ema=true.",
+)

@@ -49,7 +49,7 @@ def run_protocols(
         parts = [(extract_features(encoder, p.images), p.require_labels()) for p in splits]
         for name in missing:
             options = {"groups": train.groups} if name == "linear_probe" else {}
-            results.append(wanted[name](None, *parts, **options))
+            results.append(wanted[name](None, *parts, test_groups=test.groups, **options))
             on_result(results[-1])
     if "iteration_curve" in names and saved_encoders(run):
         _write_curve(run, (train.images, train.labels), (test.images, test.labels))

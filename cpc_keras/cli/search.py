@@ -1,12 +1,12 @@
 """`cpc-keras search`."""
 
-import dataclasses
 import pathlib
 
 import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
 from cpc_keras.cli.options import Numbers, data_options, groups_option, test_fraction_option
+from cpc_keras.cli.recipe_options import chosen_recipe, set_option
 from cpc_keras.training import RECIPES
 
 
@@ -21,6 +21,7 @@ from cpc_keras.training import RECIPES
 @click.option("--recipe", type=click.Choice(list(RECIPES)), default="default", help="Start from.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the images, a trial.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: recipe]")
+@set_option
 @click.option(
     "--probe",
     type=click.Choice(["linear", "knn"]),
@@ -51,6 +52,7 @@ def search(
     recipe,
     epochs,
     batch_size,
+    settings,
     probe,
     oracle,
     widths,
@@ -71,9 +73,8 @@ def search(
     """
     from cpc_keras.search import CPCHyperModel, run_search
 
-    base = RECIPES[recipe]
-    changes = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
-    base = dataclasses.replace(base, **{k: v for k, v in changes.items() if v is not None})
+    named = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
+    base = chosen_recipe(recipe, {}, settings, **named)
     chosen = chosen.or_else(image_size=base.image_size, channels=base.channels)
     train = chosen.load().train
     usual = ("none", "digits") if chosen.data == "mnist_5k" else ("none", "photos")

@@ -3,7 +3,11 @@
 from cpc_keras.evaluation.bootstrap_interval import bootstrap_interval
 from cpc_keras.evaluation.check_leakage import check_leakage
 from cpc_keras.evaluation.choose_setting import choose_setting
-from cpc_keras.evaluation.classification_metrics import classification_metrics, wilson_interval
+from cpc_keras.evaluation.classification_metrics import (
+    accuracy_interval,
+    classification_metrics,
+    wilson_interval,
+)
 from cpc_keras.evaluation.compare_runs import compare_runs
 from cpc_keras.evaluation.comparison_rows import comparison_rows
 from cpc_keras.evaluation.draw_method_tables import draw_method_tables
@@ -52,6 +56,7 @@ __all__ = [
     "ResultLog",
     "RunEvidence",
     "SGDProbe",
+    "accuracy_interval",
     "bootstrap_interval",
     "check_leakage",
     "choose_setting",

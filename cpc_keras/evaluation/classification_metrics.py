@@ -11,6 +11,7 @@ def classification_metrics(
     scores: np.ndarray,
     labels: np.ndarray,
     *,
+    groups: np.ndarray | None = None,
     confidence: float = 0.95,
     num_resamples: int = 1000,
     seed: int = 0,
@@ -33,11 +34,14 @@ def classification_metrics(
     The intervals of `top_1` and `top_5` are Wilson's (1927, "Probable inference, the law of
     succession, and statistical inference"), those of the others percentiles of the bootstrap over
     the images (Efron 1979). They tell how much other test images would change the number, and
-    nothing of other training: for that, train with several seeds.
+    nothing of other training: for that, train with several seeds. Images of one patient are not
+    independent: with `groups`, whole groups are drawn, and all intervals are of that bootstrap.
 
     Args:
         scores: `[n, classes]`, higher for a likelier class: probabilities, logits, votes.
         labels: integer classes `[n]`, or 0 and 1 `[n, classes]` where an image may have several.
+        groups: name of the group (patient, site, device) of every image, `[n]`; None where images
+            are independent. Of one group nothing follows for others: its intervals are [0, 1].
         confidence: of the intervals, in (0, 1).
         num_resamples: of the bootstrap; 0 leaves its intervals out. A thousand take about three
             seconds for 10,000 images of 10 classes, and proportionally more for more.
@@ -61,6 +65,7 @@ def classification_metrics(
     """
     scores, labels = np.asarray(scores, "float64"), np.asarray(labels)
     _check(scores, labels, confidence)
+    resamples = _Resamples(len(scores), groups, num_resamples, confidence, seed)
     several = labels.ndim == 2
     truth = labels == 1 if several else labels[:, None] == np.arange(scores.shape[1])
     weights = np.ones((1, len(scores)))
@@ -76,16 +81,50 @@ def classification_metrics(
         rank = rank_of_class(scores, labels)
         for name, top in (("top_1", 1), (f"top_{TOP}", TOP)):
             if top < scores.shape[1] or top == 1:
-                right = int((rank < top).sum())
-                found[name] = right / len(scores)
-                intervals[name] = wilson_interval(right, len(scores), confidence)
+                right = rank < top
+                found[name] = float(right.mean())
+                if groups is None:
+                    intervals[name] = wilson_interval(int(right.sum()), len(right), confidence)
+                elif num_resamples:
+                    intervals[name] = resamples.interval(lambda w, x=right: _share(x, w))
         measures["balanced_accuracy"] = lambda w: _balanced_accuracy(rank == 0, truth, w)
     for name, measure in measures.items():
         value = measure(weights)[0]
         found[name] = None if np.isnan(value) else float(value)
         if num_resamples and found[name] is not None:
-            intervals[name] = _percentiles(measure, len(scores), num_resamples, confidence, seed)
+            intervals[name] = resamples.interval(measure)
     return {**found, "intervals": intervals}
+
+
+def accuracy_interval(
+    right: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> list[float]:
+    """Return the ends of the interval of an accuracy, as `classification_metrics` has it.
+
+    Args:
+        right: whether each test image was told right, `[n]`.
+        groups: of the images, `[n]`, or None.
+        confidence: in (0, 1).
+        num_resamples: of the bootstrap over groups.
+        seed: of the resampling.
+
+    Example:
+        >>> right = np.repeat([True, False], [30, 10])
+        >>> [round(end, 2) for end in accuracy_interval(right)]
+        [0.6, 0.86]
+        >>> [round(end, 2) for end in accuracy_interval(right, np.arange(40) // 10)]
+        [0.25, 1.0]
+    """
+    right = np.asarray(right, bool)
+    if groups is None:
+        return wilson_interval(int(right.sum()), len(right), confidence)
+    resamples = _Resamples(len(right), groups, num_resamples, confidence, seed)
+    return resamples.interval(lambda weights: _share(right, weights))
 
 
 def wilson_interval(num_right: int, num_images: int, confidence: float = 0.95) -> list[float]:
@@ -126,6 +165,10 @@ def _check(scores, labels, confidence):
             f"Expected labels from {min(allowed)} to {max(allowed)}. Received {labels.min()} to "
             f"{labels.max()}."
         )
+
+
+def _share(right, weights):
+    return (weights @ right) / weights.sum(axis=1)
 
 
 def _balanced_accuracy(right, truth, weights):
@@ -178,14 +221,33 @@ def _average_precision(scores, positive, weights):
         return (ours * np.nan_to_num(precision)).sum(axis=1) / found[:, -1]
 
 
-def _percentiles(measure, num_images, num_resamples, confidence, seed):
-    rng = np.random.default_rng(seed)
-    values = []
-    share = np.full(num_images, 1 / num_images)
-    # A few at a time, or the counts alone would fill the memory.
-    step = max(1, 2_000_000 // num_images)
-    for done in range(0, num_resamples, step):
-        counts = rng.multinomial(num_images, share, size=min(step, num_resamples - done))
-        values.append(measure(counts.astype("float64")))
-    tail = 100 * (1 - confidence) / 2
-    return [float(end) for end in np.nanpercentile(np.concatenate(values), [tail, 100 - tail])]
+class _Resamples:
+    """Weights of images in resamples of them, or of their groups as a whole."""
+
+    def __init__(self, num_images, groups, num_resamples, confidence, seed):
+        if groups is not None and np.shape(groups) != (num_images,):
+            raise ValueError(
+                f"Expected the group of every image, shape ({num_images},). Received groups of "
+                f"shape {np.shape(groups)}."
+            )
+        names, self._unit = (
+            (range(num_images), None) if groups is None else np.unique(groups, return_inverse=True)
+        )
+        self._num_units, self._num_images = len(names), num_images
+        self._num, self._confidence, self._seed = num_resamples, confidence, seed
+
+    def interval(self, measure):
+        """Percentiles of a measure, a function of weights `[resamples, n]`."""
+        if self._num_units == 1 and self._num_images > 1:
+            return [0.0, 1.0]
+        rng = np.random.default_rng(self._seed)
+        values = []
+        share = np.full(self._num_units, 1 / self._num_units)
+        # A few at a time, or the counts alone would fill the memory.
+        step = max(1, 2_000_000 // self._num_images)
+        for done in range(0, self._num, step):
+            size = min(step, self._num - done)
+            counts = rng.multinomial(self._num_units, share, size=size).astype("float64")
+            values.append(measure(counts if self._unit is None else counts[:, self._unit]))
+        tail = 100 * (1 - self._confidence) / 2
+        return [float(end) for end in np.nanpercentile(np.concatenate(values), [tail, 100 - tail])]

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
-# How a metric is called in a sentence, and whether it is a share.
+# How a metric is called in a sentence, and whether it is a share; those that tell most come first.
 NAMES = {
     "knn_accuracy": ("kNN accuracy", True),
     "linear_accuracy": ("linear accuracy", True),
     "val_mutual_information": ("held-out mutual information", False),
+    "mutual_information": ("mutual information of training", False),
 }
 
 
 def feature_verdict(
     rows: Sequence[dict],
     *,
-    monitor: str = "knn_accuracy",
+    monitor: str | None = None,
     patience: int = 5,
     finished: bool = True,
 ) -> str | None:
@@ -22,7 +23,9 @@ def feature_verdict(
     Args:
         rows: one dict an epoch with `epoch` and, where it was measured, the probe's metric, as
             `read_metrics` gives them.
-        monitor: the metric; higher is better.
+        monitor: the metric; higher is better. By default the first that was measured of
+            "knn_accuracy", "linear_accuracy", "val_mutual_information" and, where there are neither
+            labels nor held-out images, "mutual_information".
         patience: so many measurements in a row without a new best mean that it has stopped
             improving.
         finished: whether training is over; before that, there is a verdict only once the metric
@@ -38,6 +41,8 @@ def feature_verdict(
         'kNN accuracy has not improved since epoch 2 (70.0 %): more epochs like these are unlikely
         to help. Stop here, or lower the learning rate.'
     """
+    there = [name for name in NAMES if any(name in row for row in rows)]
+    monitor = monitor or next(iter(there), None)
     measured = [row for row in rows if monitor in row]
     if not measured:
         return None

@@ -115,7 +115,7 @@ def fine_tune(
         setting, accuracy = choose_setting(row, labels, index, groups=train.groups)
     probabilities = row.fit_predict(index, labels[index], setting=setting)
     result = {
-        **classification_metrics(probabilities, truth),
+        **classification_metrics(probabilities, truth, groups=test.groups),
         "num_labels": len(index),
         "fraction": fraction,
         "setting": setting,

@@ -6,7 +6,10 @@ import numpy as np
 
 from cpc_keras.data import label_subset
 from cpc_keras.evaluation.choose_setting import choose_setting
-from cpc_keras.evaluation.classification_metrics import classification_metrics
+from cpc_keras.evaluation.classification_metrics import (
+    accuracy_interval,
+    classification_metrics,
+)
 
 FRACTIONS = (0.01, 0.05, 0.1, 1.0)
 
@@ -19,6 +22,7 @@ def label_efficiency(
     fractions: Iterable[float] = FRACTIONS,
     num_draws: int = 3,
     train_groups: np.ndarray | None = None,
+    test_groups: np.ndarray | None = None,
     subset: Callable[[float, int], np.ndarray] | None = None,
     done: Sequence[dict] = (),
     on_result: Callable[[dict], None] = lambda result: None,
@@ -41,6 +45,7 @@ def label_efficiency(
         num_draws: label subsets for each fraction below 1.
         train_groups: groups of the training images, `[n]`, such as patients; the held-out quarter
             then has whole groups.
+        test_groups: groups of the test images, `[m]`, over which intervals are then taken.
         subset: function from a fraction and a draw to the positions of the labels, such as one that
             reads those of somebody else; by default `label_subset` of the draw's seed.
         done: results of an earlier call that was stopped; they are not measured again.
@@ -49,7 +54,8 @@ def label_efficiency(
 
     Returns:
         A list of dicts with `row`, `fraction`, `draw`, `num_labels`, `setting`,
-        `held_out_accuracy`, `accuracy` (share of the test images, in [0, 1]), `num_test` and
+        `held_out_accuracy`, `accuracy` (share of the test images, in [0, 1]), `num_test`,
+        `interval` of that accuracy (`accuracy_interval`) where test images have groups, and
         `metrics`, those of `classification_metrics` without intervals.
 
     Raises:
@@ -107,6 +113,9 @@ def label_efficiency(
                     "num_test": metrics.pop("num_images"),
                     "metrics": {k: v for k, v in metrics.items() if k != "intervals"},
                 }
+                if test_groups is not None:
+                    right = probabilities.argmax(axis=1) == test_labels
+                    result["interval"] = accuracy_interval(right, test_groups)
                 results.append(result)
                 on_result(result)
     return results

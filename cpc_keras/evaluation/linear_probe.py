@@ -141,6 +141,7 @@ def linear_probe(
     groups: np.ndarray | None = None,
     num_classes: int | None = None,
     batch_size: int = 250,
+    test_groups: np.ndarray | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> dict:
@@ -163,6 +164,7 @@ def linear_probe(
         num_classes: number of classes; by default one more than the highest class in `train` and
             `test`.
         batch_size: images at a time.
+        test_groups: groups of the test images, `[m]`, for the intervals.
         num_resamples: of the bootstrap; see `classification_metrics`.
         seed: of the held-out quarter, and of the steps of "sgd".
 
@@ -224,7 +226,7 @@ def linear_probe(
         "num_labels": len(labels),
         "setting": dict(setting),
         "held_out": found,
-        **classification_metrics(scores, truth, num_resamples=num_resamples),
+        **classification_metrics(scores, truth, groups=test_groups, num_resamples=num_resamples),
     }
 
 

@@ -16,6 +16,7 @@ def nearest_neighbors(
     temperature: float = 0.07,
     num_classes: int | None = None,
     batch_size: int = 250,
+    test_groups: np.ndarray | None = None,
     num_resamples: int = 1000,
 ) -> dict:
     """Measure features by weighted votes of the nearest training images.
@@ -36,6 +37,7 @@ def nearest_neighbors(
         num_classes: number of classes; by default one more than the highest class in `train` and
             `test`.
         batch_size: images at a time.
+        test_groups: groups of the test images, `[m]`, for the intervals.
         num_resamples: of the bootstrap; see `classification_metrics`.
 
     Returns:
@@ -80,7 +82,7 @@ def nearest_neighbors(
         "num_labels": len(labels),
         "num_neighbors": count,
         "temperature": temperature,
-        **classification_metrics(scores, truth, num_resamples=num_resamples),
+        **classification_metrics(scores, truth, groups=test_groups, num_resamples=num_resamples),
     }
 
 

@@ -29,12 +29,12 @@ def summarize(results: Sequence[dict]) -> list[dict]:
 
     Returns:
         One dict for each row and fraction: `row`, `fraction`, `num_labels`, `accuracy` (mean over
-        everything), `interval` (95 %: the bootstrap over seeds and, within each, draws; of a single
-        value Wilson's over the test images), `metrics` (means of the others), `draw_deviation`
-        (standard deviation over label draws within a seed, averaged over seeds; `None` for one
-        draw) and `seed_deviation` (standard deviation over seeds of the means over draws; `None`
-        for one seed); sample deviations, with n - 1; and the means themselves, `by_seed` and
-        `by_draw`.
+        everything), `interval` (95 %: the bootstrap over seeds and draws, which are the same label
+        subsets for all seeds; of a single value that over the test images), `metrics` (means of the
+        others), `draw_deviation` (standard deviation over label draws within a seed, averaged over
+        seeds; `None` for one draw) and `seed_deviation` (standard deviation over seeds of the means
+        over draws; `None` for one seed); sample deviations, with n - 1; and the means themselves,
+        `by_seed` and `by_draw`.
 
     Example:
         >>> results = [{"row": "cnn", "fraction": 0.1, "num_labels": 9, "seed": 0, "draw": d,
@@ -58,7 +58,7 @@ def summarize(results: Sequence[dict]) -> list[dict]:
                     "fraction": fraction,
                     "num_labels": cell[0]["num_labels"],
                     "accuracy": float(np.mean(means)),
-                    "interval": _interval(by_seed, cell[0].get("num_test")),
+                    "interval": _interval(by_seed, cell[0]),
                     "metrics": _mean_metrics(cell),
                     "draw_deviation": float(np.mean(draw_deviations)) if draw_deviations else None,
                     "seed_deviation": float(np.std(means, ddof=1)) if len(means) > 1 else None,
@@ -140,12 +140,13 @@ def verdict(summary: Sequence[dict]) -> str:
     )
 
 
-def _interval(by_seed, num_test):
+def _interval(by_seed, result):
     if sum(map(len, by_seed)) > 1:
-        return bootstrap_interval(by_seed)
-    if num_test is None:
-        return None
-    return wilson_interval(round(by_seed[0][0] * num_test), num_test)
+        # Of an evaluation that is under way, some seeds may lack draws.
+        return bootstrap_interval(by_seed, crossed=len(set(map(len, by_seed))) == 1)
+    if "interval" in result or "num_test" not in result:
+        return result.get("interval")
+    return wilson_interval(round(result["accuracy"] * result["num_test"]), result["num_test"])
 
 
 def _mean_metrics(cell):

@@ -14,9 +14,10 @@ def nwj(scores):
 
     A bound: both means are unbiased, so the expectation over batches is at most the mutual
     information for any scores that were not fitted on these very pairs. One batch may lie far
-    above it, since the variance grows like exp(mutual information) / n^2 (Song and Ermon 2020,
-    arXiv:1910.06222): far beyond ln n nats only a mean over thousands of batches is worth reading,
-    and its standard error is itself uncertain. Nothing caps it at ln n, as InfoNCE is.
+    above it, since the variance grows at least like exp(mutual information) / n^2 (Song and Ermon
+    2020, arXiv:1910.06222), for Gaussians like exp(2 mutual information): far beyond ln n nats
+    only a mean over thousands of batches is worth reading, and its standard error is itself
+    uncertain. Nothing caps it at ln n, as InfoNCE is.
 
     Args:
         scores: f(x_i, y_j), `[..., n, n]`, the pairs drawn together on the diagonal, n at least 2.

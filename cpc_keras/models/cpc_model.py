@@ -108,7 +108,7 @@ class CPCModel(PretrainingModel):
             augmented copy of the image. What `image_augmentation` changes (pose, say) can then not
             be predicted, and the features need not tell it. Not in the papers, where only patches
             are augmented one by one; on digits, features of the same training were worth two
-            points more (docs/cpc_choices.md).
+            points more, with one seed (docs/cpc_choices.md).
         allow_overlap: accept offsets that share pixels with their context.
         chunk_size: encode so many images at a time in training, and once more for the gradients
             (gradient caching, Gao et al. 2021, arXiv:2101.06983): memory is then that of a batch of

@@ -27,7 +27,8 @@ class PairModel(PretrainingModel):
     a batched `tf.data.Dataset`, bare, as `(image, label)` pairs or as dicts with the key "image".
     Labels are ignored. They log `loss` (nats), `accuracy` (share of images whose partner is ranked
     first, ties count as wrong) and `mutual_information` (ln N - loss, nats: a lower bound of that
-    between the codes' images where they were held out and drawn independently).
+    between the codes' images where they were held out and drawn independently; with
+    `symmetric=True` an estimate that follows it, since its negatives come in pairs).
 
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.

@@ -1,7 +1,9 @@
 """The settings of CPC as a space that keras-tuner searches."""
 
+import contextlib
 import dataclasses
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 
@@ -12,6 +14,7 @@ import numpy as np
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.models import CPCModel
 from cpc_keras.models.check_arguments import check_directions, checked_image_shape
+from cpc_keras.ops import grid_shape
 from cpc_keras.search.patch_geometries import patch_geometries
 from cpc_keras.search.probe_score import PROBES, probe_score
 from cpc_keras.training import Recipe, pretrain
@@ -36,9 +39,10 @@ class CPCHyperModel(keras_tuner.HyperModel):
     | `learning_rate` | 1e-4 to 1e-2, logarithmic |
 
     The space is made of settings that the model takes, whatever the image: none is tried only to be
-    refused. `fit` returns `{"probe_accuracy": ..., "loss": ...}`; maximise the first
-    (`keras_tuner.Objective("probe_accuracy", "max")`). The loss cannot be compared between
-    settings: see `probe_score`.
+    refused. Patches whose grid is coarser than the base's pooling are left out, and without image
+    augmentation there are no `independent_targets`. `fit` returns `{"probe_accuracy": ...,
+    "loss": ...}`; maximise the first (`keras_tuner.Objective("probe_accuracy", "max")`). The loss
+    cannot be compared between settings: see `probe_score`.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -53,7 +57,7 @@ class CPCHyperModel(keras_tuner.HyperModel):
 
     Raises:
         ValueError: a base of another method than "cpc", an unknown probe, or an image that no grid
-            fits.
+            fits, or none as fine as the base's pooling.
 
     Example:
         >>> hypermodel = CPCHyperModel((16, 16, 1), base=Recipe(num_epochs=1, batch_size=4))
@@ -94,7 +98,29 @@ class CPCHyperModel(keras_tuner.HyperModel):
         self.image_augmentations = tuple(image_augmentations)
         for name in self.image_augmentations:
             image_augmentation(name, self.image_shape)  # refuses an unknown one
-        self.geometries = patch_geometries(self.image_shape, patch_sizes=patch_sizes)
+        self.geometries = self._as_fine_as_pooling(
+            patch_geometries(self.image_shape, patch_sizes=patch_sizes)
+        )
+
+    def _as_fine_as_pooling(self, geometries):
+        pooling = str(self.base.model.get("pooling", "mean"))
+        match = re.fullmatch(r"(\d+)x(\d+)", pooling)
+        if not match:
+            return geometries
+        rows, columns = map(int, match.groups())
+        kept = {}
+        for name, runs in geometries.items():
+            size, stride = map(int, name.split("/"))
+            grid = grid_shape(self.image_shape[:2], patch_size=size, patch_stride=stride)
+            if grid[0] >= rows and grid[1] >= columns:
+                kept[name] = runs
+        if not kept:
+            raise ValueError(
+                f"CPCHyperModel: the base's pooling={pooling!r} is finer than every grid of "
+                f"patches {list(geometries)}. Expected smaller patches (patch_sizes=), or a base "
+                'with pooling="mean".'
+            )
+        return kept
 
     def recipe(self, hp: keras_tuner.HyperParameters) -> Recipe:
         """Return the settings that hyperparameters stand for; declares them where they are new."""
@@ -123,10 +149,13 @@ class CPCHyperModel(keras_tuner.HyperModel):
             "scale": 1 / temperature,
             "patch_augmentation": hp.Choice("patch_augmentation", PATCH_AUGMENTATIONS),
         }
+        augmentation = hp.Choice("image_augmentation", self.image_augmentations)
+        if augmentation == "none":
+            model.pop("independent_targets", None)  # copies that do not differ: refused
         return dataclasses.replace(
             self.base,
             model=model,
-            image_augmentation=hp.Choice("image_augmentation", self.image_augmentations),
+            image_augmentation=augmentation,
             learning_rate=hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3),
         )
 
@@ -149,8 +178,11 @@ class CPCHyperModel(keras_tuner.HyperModel):
         labels: np.ndarray,
         *,
         groups: np.ndarray | None = None,
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         run_directory: str | os.PathLike | None = None,
-        **kwargs,
+        verbose: int | str = "auto",
     ) -> dict[str, float]:
         """Pre-train on all images without labels, then probe.
 
@@ -160,17 +192,30 @@ class CPCHyperModel(keras_tuner.HyperModel):
             images: `[n, height, width, channels]`, uint8.
             labels: integers `[n]`, below 0 where unknown; for the probe alone.
             groups: of every image, `[n]`, that the probe's split leaves whole; None for none.
+            epochs: up to which epoch to train; by default those of the base. Tuners that give
+                trials different budgets, such as `keras_tuner.Hyperband`, pass it.
+            initial_epoch: how many of these the weights of `model` have behind them. The schedule
+                of the learning rate is that of the epochs that follow.
+            callbacks: of the training; tuners keep a trial's weights by one.
             run_directory: where to train, resumably; by default a temporary directory.
-            **kwargs: what tuners pass to `keras.Model.fit` (callbacks); not used.
+            verbose: tuners pass it on; training shows its own bar either way.
 
         Returns:
             `{"probe_accuracy": ..., "loss": ...}`.
         """
-        recipe = self.recipe(hp)
-        if run_directory is None:
-            with tempfile.TemporaryDirectory() as directory:
-                return self.fit(hp, model, images, labels, groups=groups, run_directory=directory)
-        model = pretrain(lambda: model, images, run_directory=run_directory, recipe=recipe)
+        recipe, begun = self.recipe(hp), model
+        if epochs is not None:
+            recipe = dataclasses.replace(recipe, num_epochs=epochs - initial_epoch)
+        with contextlib.ExitStack() as stack:
+            if run_directory is None:
+                run_directory = stack.enter_context(tempfile.TemporaryDirectory())
+            model = pretrain(
+                lambda: begun,
+                images,
+                run_directory=run_directory,
+                recipe=recipe,
+                callbacks=callbacks,
+            )
         score = probe_score(
             model.encoder, images, labels, probe=self.probe, seed=self.base.seed, groups=groups
         )

@@ -22,6 +22,8 @@ class KNNProbe(HeldOutProbe):
     Args:
         images: `[n, height, width, channels]`, in [0, 255].
         labels: their classes, integers `[n]`; images with labels below 0 are left out.
+        groups: names `[n]` of what belongs together, such as patients: images of an image's own
+            group do not vote. None where there are none.
         num_neighbors: that vote; at most all others do.
         temperature: above 0.
         every: epochs from one measurement to the next.
@@ -29,7 +31,7 @@ class KNNProbe(HeldOutProbe):
         batch_size: images at a time.
 
     Raises:
-        ValueError: labels that do not fit the images, or of fewer than two classes.
+        ValueError: labels or groups that do not fit the images, or of which there is only one.
 
     Example:
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
@@ -49,13 +51,16 @@ class KNNProbe(HeldOutProbe):
         images: np.ndarray,
         labels: np.ndarray,
         *,
+        groups: np.ndarray | None = None,
         num_neighbors: int = 20,
         temperature: float = 0.07,
         every: int = 1,
         encoder: keras.Model | None = None,
         batch_size: int = 250,
     ):
-        images, self._labels = labeled_images(images, labels, asked_by="KNNProbe")
+        images, self._labels, self._groups = labeled_images(
+            images, labels, groups, asked_by="KNNProbe"
+        )
         super().__init__(images, every=every, encoder=encoder, batch_size=batch_size)
         if num_neighbors < 1 or not temperature > 0:
             raise ValueError(
@@ -70,7 +75,10 @@ class KNNProbe(HeldOutProbe):
         length = np.linalg.norm(features, axis=1, keepdims=True)
         unit = features / np.maximum(length, 1e-12)
         similarity = unit @ unit.T
-        np.fill_diagonal(similarity, -np.inf)
+        if self._groups is None:
+            np.fill_diagonal(similarity, -np.inf)
+        else:
+            similarity[self._groups[:, None] == self._groups] = -np.inf
         count = min(self._num_neighbors, len(unit) - 1)
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         weights = np.take_along_axis(similarity, nearest, axis=1).astype("float64")

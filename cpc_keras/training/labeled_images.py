@@ -3,22 +3,26 @@
 import numpy as np
 
 
-def labeled_images(images, labels, *, asked_by: str) -> tuple[np.ndarray, np.ndarray]:
-    """Check images and labels of a probe, and leave out images without a label.
+def labeled_images(
+    images, labels, groups=None, *, asked_by: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Check images, labels and groups of a probe, and leave out images without a label.
 
     Args:
         images: `[n, height, width, channels]`.
         labels: integers `[n]`; below 0 means none.
+        groups: names `[n]` of what belongs together, or None.
         asked_by: who asks, for the error.
 
     Returns:
-        The images that have labels, and these.
+        The images that have labels, these, and their groups.
 
     Raises:
-        ValueError: labels that are no integers `[n]`, or of fewer than two classes.
+        ValueError: labels that are no integers `[n]`, or of fewer than two classes; groups that are
+            not `[n]`, or a single one.
 
     Example:
-        >>> chosen, labels = labeled_images(images, [0, -1, 1, 0], asked_by="KNNProbe")
+        >>> chosen, labels, _ = labeled_images(images, [0, -1, 1, 0], asked_by="KNNProbe")
         >>> len(chosen), labels
         (3, array([0, 1, 0]))
     """
@@ -34,4 +38,16 @@ def labeled_images(images, labels, *, asked_by: str) -> tuple[np.ndarray, np.nda
             f"{asked_by} tells classes apart and needs labels of at least two. Received "
             f"{int(known.sum())} labels of the class(es) {np.unique(labels[known]).tolist()}."
         )
-    return images if known.all() else images[known], labels[known]
+    if groups is not None:
+        if np.shape(groups) != labels.shape:
+            raise ValueError(
+                f"{asked_by} takes the group of each image, shape ({len(images)},). Received "
+                f"groups of shape {np.shape(groups)}."
+            )
+        groups = np.asarray(groups)[known]
+        if len(np.unique(groups)) < 2:
+            raise ValueError(
+                f"{asked_by} measures images of a group by those of others. Received the single "
+                f"group {str(groups[0])!r}: give images of at least two, or groups=None."
+            )
+    return images if known.all() else images[known], labels[known], groups

@@ -25,6 +25,8 @@ class LinearProbe(HeldOutProbe):
     Args:
         images: `[n, height, width, channels]`, in [0, 255].
         labels: their classes, integers `[n]`; images with labels below 0 are left out.
+        groups: names `[n]` of what belongs together, such as patients; the split leaves each whole.
+            None where there are none.
         regularization: weight of the L2 penalty, above 0; see `evaluation.LinearProbe`.
         seed: of which images are fitted on.
         every: epochs from one measurement to the next.
@@ -32,8 +34,8 @@ class LinearProbe(HeldOutProbe):
         batch_size: images at a time.
 
     Raises:
-        ValueError: labels that do not fit the images, of fewer than two classes, or of which none
-            can be held out.
+        ValueError: labels or groups that do not fit the images, of which there is only one, or of
+            which none can be held out.
 
     Example:
         >>> images = np.random.randint(0, 256, (8, 16, 16, 1), "uint8")
@@ -53,16 +55,19 @@ class LinearProbe(HeldOutProbe):
         images: np.ndarray,
         labels: np.ndarray,
         *,
+        groups: np.ndarray | None = None,
         regularization: float = 1.0,
         seed: int = 0,
         every: int = 1,
         encoder: keras.Model | None = None,
         batch_size: int = 250,
     ):
-        images, self._labels = labeled_images(images, labels, asked_by="LinearProbe")
+        images, self._labels, groups = labeled_images(
+            images, labels, groups, asked_by="LinearProbe"
+        )
         super().__init__(images, every=every, encoder=encoder, batch_size=batch_size)
         self._classifier = FrozenClassifier(regularization)
-        self._fit, self._held_out = hold_out(self._labels, seed=seed)
+        self._fit, self._held_out = hold_out(self._labels, seed=seed, groups=groups)
         if not len(self._held_out):
             raise ValueError(
                 "LinearProbe fits on a part of each class and is scored on the others. Received "

@@ -28,6 +28,7 @@ from cpc_keras.augmentations import (
     RandomShift,
     RandomSubcrop,
     RandomToneCurve,
+    image_augmentation,
     patch_augmentation,
 )
 
@@ -560,3 +561,39 @@ def test_patches_of_one_channel_leave_colour_out():
 
 def test_no_augmentation_is_no_layer():
     assert patch_augmentation("none", (8, 8, 3)) is None
+
+
+def test_simclr_has_the_steps_rates_and_ranges_of_the_paper():
+    for name, strength in (("simclr", 1.0), ("simclr_small", 0.5)):
+        crop, flip, jitter, grey, *blur = image_augmentation(name, (12, 12, 3), seed=3).layers
+        assert tuple(crop.area) == (0.08, 1.0) and flip.mode == "horizontal"
+        assert jitter.rate == 0.8 and grey.rate == 0.2
+        found = jitter.layer.get_config()
+        for part in ("brightness", "contrast", "saturation"):
+            assert found[part] == 0.8 * strength
+        assert found["hue"] == 0.2 * strength
+        assert [(b.rate, type(b.layer)) for b in blur] == [(0.5, RandomBlur)] * (name == "simclr")
+
+
+def test_instance_discrimination_changes_brightness_by_a_factor():
+    """As torchvision's ColorJitter(0.4, 0.4, 0.4, 0.4), which the authors' code calls."""
+    flat = np.full((2000, 6, 6, 3), 100.0, "float32")
+    result = run(image_augmentation("instance", (6, 6, 3), seed=3), flat)
+    assert np.ptp(result, axis=(1, 2)).max() < 1e-2  # contrast, colour and crops of one grey
+    assert_even(result[:, 0, 0, 0], 60, 140)
+    crop, grey, brightness, contrast, color, _ = image_augmentation("instance", (6, 6, 3)).layers
+    assert tuple(crop.area) == (0.2, 1.0) and grey.rate == 0.2
+    assert (brightness.kind, contrast.kind, contrast.factor) == (
+        "brightness",
+        "contrast",
+        (0.6, 1.4),
+    )
+    found = color.get_config()
+    assert [found[n] for n in ("brightness", "contrast", "saturation", "hue")] == [0, 0, 0.4, 0.4]
+
+
+@pytest.mark.parametrize("name", ["simclr", "simclr_small", "instance"])
+def test_images_of_one_channel_leave_colour_out(name):
+    stack = image_augmentation(name, (12, 12, 1), seed=3)
+    assert not any(isinstance(layer, RandomGrayscale) for layer in stack.layers)
+    assert run(stack, photos(4, 12, 12, channels=1)).shape == (4, 12, 12, 1)

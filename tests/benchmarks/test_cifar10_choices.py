@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
-from benchmarks.cifar10_choices import BASELINES, CANDIDATES, RESULTS, SMALL, _grey, rows
+from benchmarks.cifar10_choices import BASELINES, CANDIDATES, RESULTS, SMALL, _grey, line, rows
 
 
 def entries(name, accuracies):
@@ -51,4 +52,12 @@ def test_what_is_published_are_rows_of_the_study_and_the_page_tells_of_how_many_
     assert all(key == f"{x['name']}, seed {x['seed']}" for key, x in found.items())
     page = (RESULTS.parents[2] / "docs" / "cpc_choices.md").read_text(encoding="utf-8")
     for row in rows(found):
-        assert f"| {row['name']} | {row['num_seeds']} | {row['mean']:.1f}" in page
+        assert line(row) in page
+
+
+def test_a_difference_is_bold_where_a_paired_t_test_tells_it_from_none():
+    base, other = [0.50, 0.54, 0.52], np.array([0.01, 0.02, 0.03])
+    for by, bold in ((1, False), (2, True)):
+        better = base + by * other - (by - 1) * other.mean() + (by - 1) * 0.04
+        _, row = rows({**entries("base", base), **entries("one direction", list(better))})
+        assert ("**" in line(row)) == bold == (ttest_rel(better, base).pvalue < 0.05)

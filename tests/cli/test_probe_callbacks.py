@@ -47,6 +47,30 @@ def test_a_run_gets_the_probes_that_its_data_allow(splits, recipe, expected):
     assert names(splits, recipe) == [*expected, "ImprovementMonitor"]
 
 
+def test_probes_leave_groups_whole_and_need_two():
+    images, labels = data(30).images, data(30).labels
+    of_two = ImageData(images, labels, groups=np.arange(30) // 6)
+    found = probe_callbacks(Splits(of_two, None), RECIPE, every=2, num_held_out=16)
+    knn, linear = found[1:3]
+    np.testing.assert_array_equal(knn._groups, of_two.groups)
+    assert not {*of_two.groups[linear._fit]} & {*of_two.groups[linear._held_out]}
+    of_one = ImageData(images, labels, groups=np.zeros(30))
+    assert names(Splits(of_one, None)) == ["CollapseMonitor", "ImprovementMonitor"]
+
+
+@pytest.mark.parametrize(
+    ("splits", "watched"),
+    [
+        (Splits(data(30), data(20)), "knn_accuracy"),
+        (Splits(data(30, "none"), data(20)), "val_mutual_information"),
+        (Splits(data(30, "none"), None), "mutual_information"),
+    ],
+)
+def test_something_tells_when_it_stands_still(splits, watched):
+    *_, monitor = probe_callbacks(splits, RECIPE, every=2, num_held_out=16)
+    assert monitor._monitor == watched
+
+
 def test_probes_can_be_left_out_and_the_projector_asked_for(tmp_path):
     splits = Splits(data(30), data(20))
     assert names(splits, every=0) == []

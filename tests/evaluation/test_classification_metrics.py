@@ -10,7 +10,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from cpc_keras.evaluation import classification_metrics, wilson_interval
+from cpc_keras.evaluation import accuracy_interval, classification_metrics, wilson_interval
 
 
 def _problem(num_images=300, num_classes=7, ties=False):
@@ -95,6 +95,38 @@ def test_bootstrap_intervals_are_those_of_resampled_images():
     for name, values in (("auroc", areas), ("balanced_accuracy", balanced)):
         low, high = np.percentile(values, [5, 95])
         np.testing.assert_allclose(found["intervals"][name], [low, high], atol=(high - low) / 5)
+
+
+def test_intervals_of_groups_are_those_of_resampled_groups():
+    scores, labels = _problem(num_images=150)
+    groups = np.random.default_rng(3).integers(0, 12, 150)
+    names = np.array([f"patient {g}" for g in groups])
+    found = classification_metrics(scores, labels, groups=names, confidence=0.9)
+    rng = np.random.default_rng(7)
+    shares, balanced = [], []
+    for _ in range(400):
+        drawn = rng.integers(0, 12, 12)
+        index = np.concatenate([np.flatnonzero(groups == g) for g in drawn])
+        right = scores[index].argmax(axis=1)
+        shares.append(np.mean(right == labels[index]))
+        balanced.append(balanced_accuracy_score(labels[index], right))
+    for name, values in (("top_1", shares), ("balanced_accuracy", balanced)):
+        low, high = np.percentile(values, [5, 95])
+        np.testing.assert_allclose(found["intervals"][name], [low, high], atol=(high - low) / 5)
+    right = scores.argmax(axis=1) == labels
+    again = accuracy_interval(right, names, confidence=0.9)
+    assert again == found["intervals"]["top_1"]
+
+
+def test_images_that_are_alike_in_a_group_are_no_more_than_the_group():
+    right = np.repeat([True, False, True, True], 100)
+    low, high = accuracy_interval(right, np.arange(400) // 100)
+    assert (low, high) == (0.25, 1.0)
+    low, high = accuracy_interval(right)
+    assert 0.7 < low < high < 0.8
+    assert accuracy_interval(right, np.zeros(400)) == [0.0, 1.0]
+    with pytest.raises(ValueError, match=r"shape \(400,\)\. Received groups of shape \(4,\)"):
+        accuracy_interval(right, np.arange(4))
 
 
 def test_more_images_make_intervals_narrower_and_the_seed_decides():

@@ -125,6 +125,17 @@ def test_information_is_said_in_nats_and_not_in_percent():
     assert said.startswith("held-out mutual information has not improved since epoch 1 (1.5):")
 
 
+def test_without_labels_the_verdict_goes_by_the_best_of_what_is_there():
+    trained = [{"epoch": e, "mutual_information": v} for e, v in enumerate((1.0, 2.0, 3.0), 1)]
+    said = feature_verdict(trained)
+    assert said.startswith("mutual information of training reached 3 at epoch 3")
+    held_out = [{**row, "val_mutual_information": 4 - row["epoch"]} for row in trained]
+    assert feature_verdict(held_out).startswith("held-out mutual information reached 3 at epoch 1")
+    labeled = [{**row, "knn_accuracy": 0.5} for row in held_out]
+    assert feature_verdict(labeled).startswith("kNN accuracy reached 50.0 %")
+    assert feature_verdict([{"epoch": 1, "loss": 2.0}]) is None
+
+
 def run(name, accuracy, *, seeds=3, data="x"):
     cells = summary({"cpc_frozen": {0.01: accuracy}, "cnn": SCRATCH}, seeds=seeds)
     return RunEvidence(name, results={"summary": cells, "settings": {"data": data}})

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 
+import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from cpc_keras.data import ImageData
 from cpc_keras.search import CPCHyperModel, probe_score, run_search, trials_table
-from cpc_keras.training import Recipe
+from cpc_keras.training import RECIPES, Recipe
 
 SHAPE = (16, 16, 1)
 
@@ -72,6 +73,54 @@ def test_every_point_of_the_space_is_a_model(monkeypatch):
         seen.add((size, stride, tuple(recipe.model["offsets"])))
     assert len(seen) > 3
     assert tuner.oracle is oracle
+
+
+@pytest.mark.parametrize("name", ["mnist_5k", "cifar10"])
+def test_a_recipe_to_start_from_leaves_no_point_that_is_refused(name):
+    hypermodel = CPCHyperModel((28, 28, 1), base=RECIPES[name], widths=(4,), depths=(1,))
+    coarsest = max(hypermodel.geometries, key=lambda name: int(name.split("/")[1]))
+    for augmentation in ("none", "photos"):
+        hp = keras_tuner.HyperParameters()
+        hp.values = {"patch": coarsest, "image_augmentation": augmentation}
+        recipe = hypermodel.recipe(hp)
+        assert recipe.image_augmentation == augmentation
+        independent = recipe.model.get("independent_targets", False)
+        assert independent == (name == "mnist_5k" and augmentation == "photos")
+    assert min(hypermodel.build(hp).grid) >= 3
+
+
+def test_grids_that_are_all_coarser_than_the_pooling_are_told():
+    base = Recipe(model={"pooling": "4x4"})
+    assert [*CPCHyperModel((28, 28, 1), base=base, patch_sizes=(8, 14)).geometries] == ["8/4"]
+    with pytest.raises(ValueError, match=r"'4x4' is finer than every grid.*'14/7', '14/14'"):
+        CPCHyperModel((28, 28, 1), base=base, patch_sizes=(14,))
+
+
+def test_tuners_of_keras_tuner_give_epochs_and_callbacks_and_keep_weights(tmp_path):
+    base = Recipe(model={"context_blocks": 1, "context_filters": 8}, num_epochs=7, batch_size=8)
+    hypermodel = CPCHyperModel(
+        SHAPE, base=base, widths=(4,), depths=(1,), patch_sizes=(8,), directions=("down",)
+    )
+    data, lived = some_data(), []
+    count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: lived.append(epoch))
+    tuner = keras_tuner.RandomSearch(
+        hypermodel,
+        keras_tuner.Objective("probe_accuracy", "max"),
+        max_trials=1,
+        directory=tmp_path,
+        project_name="mine",
+    )
+    tuner.search(data.images, data.labels, epochs=2, callbacks=[count], verbose=0)
+    assert lived == [0, 1]
+    (model,) = tuner.get_best_models()
+    hp = tuner.get_best_hyperparameters()[0]
+    assert model.encoder(data.images).shape[0] == 16
+    # A trial that goes on, as Hyperband's do.
+    begun = hypermodel.build(hp)
+    hypermodel.fit(
+        hp, begun, data.images, data.labels, epochs=3, initial_epoch=2, callbacks=[count]
+    )
+    assert lived == [0, 1, 0]
 
 
 @pytest.fixture(autouse=True)

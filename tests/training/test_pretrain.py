@@ -167,3 +167,25 @@ def test_every_recipe_names_a_method_an_optimizer_and_a_schedule_that_exist(name
     rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     expected = recipe.learning_rate if recipe.schedule == "constant" else 0.0
     assert rate == pytest.approx(expected)
+
+
+def test_the_papers_sgd_decays_weights_as_a_penalty_in_the_loss_does():
+    options = RECIPES["rotation_imagenet"].optimizer_options
+    optimizer = keras.optimizers.SGD(0.1, **options)
+    weight = keras.Variable([1.0])
+    optimizer.build([weight])
+    expected, velocity = 1.0, 0.0
+    for _ in range(300):
+        optimizer.apply([keras.ops.zeros(1)])
+        velocity = 0.9 * velocity + 5e-4 * expected  # the paper's, as part of the gradient
+        expected -= 0.1 * velocity
+    assert expected < 0.9
+    np.testing.assert_allclose(weight.value, [expected], rtol=6e-3)
+
+
+def test_s4l_recipes_count_passes_over_the_labelled_images():
+    for name in ("supervised", "pseudo_label", "vat", "vat_entropy", "rotation_joint"):
+        recipe = RECIPES[f"{name}_imagenet"]
+        assert recipe.num_epochs * recipe.steps_per_epoch == 100_000
+        # 256 labelled images a step.
+        assert recipe.batch_size // (1 + recipe.unlabeled_ratio) == 256

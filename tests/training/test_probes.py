@@ -89,6 +89,39 @@ def test_more_neighbors_than_images_are_all_others_and_small_temperatures_do_not
     assert measured(probe, features)["knn_accuracy"] == 1.0
 
 
+def patients_with_classes_by_chance(num_patients, images_each):
+    """Features tell the patient, and the patient's class is a coin's."""
+    groups = np.repeat(np.arange(num_patients), images_each)
+    labels = np.random.default_rng(1).permutation(num_patients)[groups] % 2
+    return np.eye(num_patients)[groups] + RNG.normal(0, 0.01, (len(groups), 1)), labels, groups
+
+
+@pytest.mark.parametrize("kind", [KNNProbe, LinearProbe])
+def test_who_a_patient_is_counts_for_nothing(kind):
+    features, labels, groups = patients_with_classes_by_chance(30, 5)
+    names = np.array([f"patient {n}" for n in groups])
+    (name,) = kind.compared_with_untrained
+    images = numbers(150)
+    assert measured(kind(images, labels), features)[name] > 0.9
+    assert measured(kind(images, labels, groups=names), features)[name] < 0.75
+
+
+def test_neighbors_of_other_groups_vote_as_ever():
+    labels, groups = RNG.integers(0, 3, 24), np.arange(24) // 2
+    features = RNG.normal(size=(24, 5)) + np.eye(3, 5)[labels]
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    hits = 0
+    for i in range(24):
+        others = [j for j in range(24) if groups[j] != groups[i]]
+        near = sorted(others, key=lambda j: -unit[i] @ unit[j])[:4]
+        votes = np.zeros(3)
+        for j in near:
+            votes[labels[j]] += np.exp(unit[i] @ unit[j] / 0.07)
+        hits += votes.argmax() == labels[i]
+    probe = KNNProbe(numbers(24), labels, groups=groups, num_neighbors=4)
+    assert measured(probe, features)["knn_accuracy"] == pytest.approx(hits / 24)
+
+
 def test_images_without_a_label_are_left_out():
     labels = np.array([0, -1, 1, 0, 1, -1])
     features = np.array([[1, 0], [0, 1], [0, 1], [1, 0], [0, 1], [1, 0]], "float32")
@@ -307,6 +340,8 @@ def test_the_standstill_is_told_once_and_again_after_a_resume_only_where_it_is_n
         (lambda: KNNProbe(IMAGES, np.arange(24) / 2), "integer label"),
         (lambda: KNNProbe(IMAGES, np.arange(24), temperature=0), "temperature > 0"),
         (lambda: LinearProbe(IMAGES, np.arange(24)), "one a class"),
+        (lambda: KNNProbe(IMAGES, np.arange(24), groups=[0]), r"groups of shape \(1,\)"),
+        (lambda: LinearProbe(IMAGES, np.arange(24), groups=[7] * 24), "the single group '7'"),
         (lambda: CollapseMonitor(IMAGES[:0]), "Received none"),
         (lambda: CollapseMonitor(IMAGES, every=0), "at least 1. Received: 0"),
         (lambda: MutualInformation(IMAGES, batch_size=25), "24 images for batches of 25"),
