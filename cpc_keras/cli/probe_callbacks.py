@@ -53,12 +53,12 @@ def probe_callbacks(
     if not every:
         return []
     probed = drawn(splits.train, NUM_PROBED)
-    images = _as_seen(probed, recipe)
+    images = as_seen(probed, recipe)
     callbacks = [CollapseMonitor(images, every=every)]
     held_out = drawn(splits.test, num_held_out)
     if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
         callbacks.append(
-            MutualInformation(_as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
+            MutualInformation(as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
         )
     labels, monitor = probed.labels, "val_mutual_information"
     if labels is not None and labels.ndim == 1:
@@ -77,7 +77,7 @@ def probe_callbacks(
     return callbacks
 
 
-def _as_seen(data: ImageData, recipe: Recipe) -> np.ndarray:
+def as_seen(data: ImageData, recipe: Recipe) -> np.ndarray:
     """The images in memory, of the size that the model takes: the center where it takes crops."""
     images, size = np.asarray(data.images[np.arange(len(data))]), recipe.crop_size
     if not size:
