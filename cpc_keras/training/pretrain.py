@@ -21,6 +21,7 @@ from cpc_keras.training.callbacks import (
     EpochSeeds,
     MetricsCSV,
     ResumeWithinEpoch,
+    TensorBoard,
     TrainingProgress,
 )
 from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
@@ -261,7 +262,8 @@ class _Run:
                 callback.restore(metrics.rows)
         callbacks.append(progress)
         if self.tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(self.directory / "logs"))
+            steps_done = first_epoch * num_steps + first_step
+            callbacks.append(TensorBoard(self.directory / "logs", steps_done))
         run_state = RunState(callbacks, {"num_images": len(self.images), "step_backs": num_backs})
         if state:
             run_state.give_callbacks(state)

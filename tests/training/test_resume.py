@@ -9,6 +9,7 @@ import pytest
 
 from cpc_keras import CPCModel
 from cpc_keras.training import CheckpointSchedule, Recipe, pretrain, read_metrics
+from cpc_keras.training.callbacks import TensorBoard
 from cpc_keras.training.checkpoints import all_checkpoints, newest_checkpoint
 from cpc_keras.training.held_out_probe import HeldOutProbe
 
@@ -146,6 +147,26 @@ def test_the_newest_checkpoint_is_damaged_and_the_run_still_ends_the_same(
     train(directory)
     assert f"{newest} is damaged" in capsys.readouterr().out
     ends_as(directory, whole)
+
+
+def test_tensorboard_shows_the_loss_within_epochs_and_counts_the_steps_of_all_calls(
+    train, tmp_path, monkeypatch
+):
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    number = pytest.importorskip("tensorboard.util.tensor_util").make_ndarray
+    monkeypatch.setattr(TensorBoard, "EVERY", 2)
+    watch = KillAfter(7)
+    with pytest.raises(Killed):
+        train(tmp_path / "run", watch=watch, tensorboard=True)
+    losses = watch.seen
+    watch = KillAfter()
+    train(tmp_path / "run", watch=watch, tensorboard=True)
+    losses = losses + watch.seen[len(losses) :]
+    found = accumulators.EventAccumulator(str(tmp_path / "run" / "logs" / "train"))
+    found.Reload()
+    written = {e.step: number(e.tensor_proto) for e in found.Tensors("batch_loss")}
+    assert written == {step: np.float32(losses[step - 1]) for step in range(2, 3 * STEPS, 2)}
+    assert len(found.Tensors("epoch_loss")) == 3
 
 
 def test_one_seed_gives_the_same_bits_twice(train, whole, tmp_path):
