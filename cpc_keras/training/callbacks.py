@@ -221,9 +221,9 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Save if it is time; and end if a signal came."""
         # Another callback, such as EarlyStopping, may have ended the training.
-        last = epoch + 1 == self._num_epochs or self.model.stop_training
-        if self._is_due() or last or self._every_epoch or self._schedule.steps:
-            self._save(epoch + 1, 0)
+        finished = epoch + 1 == self._num_epochs or self.model.stop_training
+        if self._is_due() or finished or self._every_epoch or self._schedule.steps:
+            self._save(epoch + 1, 0, finished=finished)
 
     def _is_due(self):
         """Whether a signal came or it is time, to any of the workers."""
@@ -236,7 +236,7 @@ class Checkpoints(keras.callbacks.Callback):
     def _signaled(self):
         return self._stop is not None and self._stop.requested is not None
 
-    def _save(self, epoch, step):
+    def _save(self, epoch, step, *, finished=False):
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()  # JAX's trainer keeps the weights elsewhere meanwhile
         begun = time.monotonic()
@@ -246,7 +246,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._directory,
             epoch=epoch,
             step=step,
-            state=self._state.take(self.model),
+            state=self._state.take(self.model, finished=bool(finished)),
             keep=self._schedule.keep,
             keep_epoch=self._every_epoch,
         )

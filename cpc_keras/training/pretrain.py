@@ -66,6 +66,8 @@ def pretrain(
     The run directory gets `config.yaml`, `metrics.csv` (one line an epoch), `checkpoints/` and, on
     demand, TensorBoard logs.
 
+    A run that a callback such as `EarlyStopping` ended is finished: the same call trains no more.
+
     A run may be killed at any moment. Called again, it goes on from the newest checkpoint that is
     whole, which may lie within an epoch, and ends with the weights, the optimizer and the metrics
     of a run that was never stopped: to the last bit where the same steps give the same bits, as on
@@ -188,7 +190,9 @@ class _Run:
         found = newest_checkpoint(self.checkpoint_directory)
         if found and (found.epoch or found.step):
             total = self.recipe.num_epochs
-            print(f"Going on after {found.place} of {total} epochs ({found.path}).")
+            early = found.epoch < total and _is_finished(found.state())
+            told = "A callback ended this run" if early else "Going on"
+            print(f"{told} after {found.place} of {total} epochs ({found.path}).")
         fresh = [(c, copy.deepcopy(c.state_dict())) for c in self.callbacks if has_state(c)]
         num_backs = 0
         while True:
@@ -246,7 +250,7 @@ class _Run:
     def _fit(self, model, found, state, num_backs):
         recipe, num_steps = self.recipe, self.num_steps
         first_epoch, first_step = (found.epoch, found.step) if found else (0, 0)
-        if first_epoch >= recipe.num_epochs:
+        if first_epoch >= recipe.num_epochs or _is_finished(state):
             # The last checkpoint holds the weights beside their average, as training needs them.
             model.optimizer.finalize_variable_values(model.trainable_variables)
             return
@@ -353,6 +357,11 @@ class _Run:
             f"{self.step_backs})."
         )
         return found
+
+
+def _is_finished(state):
+    """Whether training ended with that state: at the last epoch, or by a callback."""
+    return bool(state and state["facts"].get("finished"))
 
 
 @contextlib.contextmanager

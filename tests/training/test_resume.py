@@ -295,13 +295,45 @@ def test_weights_that_broke_after_a_finite_loss_are_not_saved(train, tmp_path):
     assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (0, 2)
 
 
-def test_a_run_that_another_callback_ends_is_saved(train, tmp_path):
-    class Enough(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.stop_training = epoch == 1
+class Enough(keras.callbacks.Callback):
+    """Ends the training after the second epoch; and before, a signal may come."""
 
-    train(tmp_path / "run", watch=Enough(), checkpoints=CheckpointSchedule(seconds=1e9))
-    assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (2, 0)
+    def __init__(self, number=None):
+        super().__init__()
+        self.number, self.num_steps = number, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.num_steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 1
+        if epoch == 0 and self.number is not None:
+            signal.raise_signal(self.number)
+
+
+def test_a_run_that_another_callback_ends_is_saved_and_stays_finished(train, tmp_path, capsys):
+    directory = tmp_path / "run"
+    ended = train(directory, watch=Enough(), checkpoints=CheckpointSchedule(seconds=1e9))
+    found = newest_checkpoint(directory / "checkpoints")
+    assert found[1:] == (2, 0)
+    watch = Enough()
+    again = train(directory, watch=watch)
+    assert watch.num_steps == 0
+    said = f"A callback ended this run after epoch 2 of 3 epochs ({found.path})"
+    assert said in capsys.readouterr().out
+    for a, b in zip(ended.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)  # of both the average
+
+
+def test_a_run_that_a_signal_ended_is_not_finished(train, tmp_path, capsys):
+    directory = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(directory, watch=Enough(signal.SIGINT), checkpoints=CheckpointSchedule(seconds=1e9))
+    assert newest_checkpoint(directory / "checkpoints")[1:] == (1, 0)
+    watch = Enough()
+    train(directory, watch=watch)
+    assert watch.num_steps == STEPS
+    assert "Going on after epoch 1 of 3 epochs" in capsys.readouterr().out
 
 
 def test_a_second_process_is_refused_while_one_trains(train, tmp_path):
