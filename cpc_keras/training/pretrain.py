@@ -43,6 +43,11 @@ OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
 }
 SCHEDULES = ("cosine", "constant")
+# What to say to those who would make a run longer.
+LONGER = (
+    " With more epochs a run is another one, which begins anew: by the cosine schedule the "
+    "learning rate falls to zero in the last of them."
+)
 
 
 def pretrain(
@@ -483,6 +488,7 @@ def _claim(run_directory, config):
             raise FileExistsError(
                 f"{run_directory} holds a run with other settings ({', '.join(different)} differ; "
                 f"see {path}). Choose another output directory, or repeat the settings to resume."
+                + (LONGER if "num_epochs" in different else "")
             )
         return
     # A kill may have come while the settings were written, before all else.
