@@ -35,6 +35,7 @@ from cpc_keras.evaluation import (
     FRACTIONS,
     comparison_rows,
     format_table,
+    method_title,
     result_lock,
     run_pictures,
     save_pictures,
@@ -53,7 +54,7 @@ PROTOCOL = (
     "augmented copies of each labelled image (raw pixels on copies or none, as their trials say). "
     "Networks: AdamW, {first} to {last} steps of {batch_size} images, half of that in a trial; "
     "fine-tuning begins with the linear probe as its head; the ordinary CNN has as many parameters "
-    "as the classifier on CPC."
+    "as the classifier on {method}."
 )
 
 
@@ -236,9 +237,11 @@ def _publish(measurement, settings, out, num_images):
         last=settings["steps"][1],
         batch_size=settings["batch_size"],
         augmentation=settings["augmentation"],
+        method=method_title(measurement.method),
     )
     results = {
-        "verdict": verdict(summarize(found)),
+        "verdict": verdict(summarize(found), method=measurement.method),
+        "method": measurement.method,
         "protocol": protocol,
         "num_seeds": len(runs),
         "settings": settings,
@@ -267,7 +270,7 @@ def _write(results, runs, out):
     evidence = [read_evidence(out)]
     report = write_report(out / "report.html", evidence, title=report_title(evidence))
     click.echo()
-    click.echo(format_table(results["summary"]))
+    click.echo(format_table(results["summary"], method=results["method"]))
     click.echo("mean ± deviation over label draws" + (" ± over seeds" if len(runs) > 1 else ""))
     for told in _told(results["protocols"]):
         click.echo(told)

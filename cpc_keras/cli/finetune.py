@@ -83,11 +83,18 @@ def finetune(
             on_start=lambda total: bar.reset(total),
             on_step=bar.update,
         )
-    low, high = result["intervals"]["top_1"]
-    click.echo(
-        f"{result['top_1']:.1%} of {result['num_images']} test images ({low:.1%} to {high:.1%}), "
-        f"balanced {result['balanced_accuracy']:.1%}, with {result['num_labels']} labels"
-    )
+    tell_classifier(out, result)
+
+
+def tell_classifier(out: pathlib.Path, result: dict) -> None:
+    """Say what a classifier is worth, by the result of `write_classifier`, and where it lies."""
+    if "top_1" in result:
+        low, high = result["intervals"]["top_1"]
+        click.echo(
+            f"{result['top_1']:.1%} of {result['num_images']} test images ({low:.1%} to "
+            f"{high:.1%}), balanced {result['balanced_accuracy']:.1%}, with "
+            f"{result['num_labels']} labels"
+        )
     click.echo(f"Classifier: {out / 'classifier.keras'}  (keras.saving.load_model opens it)")
     click.echo(f"SavedModel: {out / 'saved_model'}  (tf.saved_model.load opens it)")
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cpc_keras.cli.run_protocols import run_protocols
 from cpc_keras.data import Splits
-from cpc_keras.evaluation import ROW_TITLES, ResultLog, label_efficiency, num_fits, result_lock
+from cpc_keras.evaluation import ResultLog, label_efficiency, num_fits, result_lock, row_title
 from cpc_keras.models import PretrainingModel
 
 
@@ -31,7 +31,8 @@ class RunMeasurement:
         protocols: names, of `run_protocols`.
 
     Raises:
-        ValueError: a run without artifact, or the same weights twice.
+        ValueError: a run without artifact, an encoder that has seen labels, runs of several
+            methods, or the same weights twice.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class RunMeasurement:
         # Each result names the weights it is of: those of other weights are not taken over, and a
         # further seed leaves the others measured.
         presets = [_preset(artifact) for artifact in self.artifacts]
+        self.method = _method(dict(zip(runs, presets, strict=True)))
         self.weights = [preset["sha256"]["model.weights.h5"] for preset in presets]
         self.pretrained_on = list(dict.fromkeys(preset.get("data") for preset in presets))
         if len(set(self.weights)) < len(runs):
@@ -105,7 +107,8 @@ class RunMeasurement:
         index = self._subset(most["fraction"], 0)
         labels = self.splits.train.labels[index]
         probabilities = self._frozen_row.fit_predict(index, labels, setting=most["setting"])
-        told = f"{ROW_TITLES['cpc_frozen']} on {most['num_labels']} labels, first pre-training seed"
+        title = row_title("cpc_frozen", self.method)
+        told = f"{title} on {most['num_labels']} labels, first pre-training seed"
         return probabilities.argmax(axis=1), told
 
     def _measured(self, seed):
@@ -180,6 +183,30 @@ def _preset(artifact):
             "or a directory that `model.export` wrote."
         )
     return json.loads(preset.read_text())
+
+
+def _method(presets):
+    """The method of all runs, which must have seen no labels."""
+    for run, preset in presets.items():
+        # The argument of models that learn from labels; see `needs_labels`.
+        model = preset.get("model", {})
+        if "num_classes" in model:
+            raise ValueError(
+                f"The encoder of {run} was trained with labels (by a {model['class']}). "
+                "Expected one that saw none: with few labels it would be measured as if it had not "
+                "seen the others. What its own classifier is worth, pretrain has written into "
+                "classifier/metrics.json of the run; cpc-keras tables compares methods with and "
+                "without labels, each with the same ones."
+            )
+    methods = {preset.get("method", "cpc"): str(run) for run, preset in presets.items()}
+    if len(methods) > 1:
+        told = ", ".join(f"{run} is of {method}" for method, run in methods.items())
+        raise ValueError(
+            f"Expected runs of one method, one for each pre-training seed. Received: {told}. "
+            "Evaluate each method on its own, and put them beside each other: cpc-keras report "
+            "RUN RUN --out FILE."
+        )
+    return next(iter(methods))
 
 
 def _check_shape(model, train, artifact):

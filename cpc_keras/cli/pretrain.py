@@ -1,6 +1,8 @@
 """`cpc-keras pretrain`."""
 
+import dataclasses
 import inspect
+import json
 import pathlib
 import shlex
 import sys
@@ -12,6 +14,7 @@ import numpy as np
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
 from cpc_keras.cli.chosen_data import as_options, drawn
+from cpc_keras.cli.finetune import tell_classifier
 from cpc_keras.cli.options import (
     Numbers,
     data_options,
@@ -19,9 +22,9 @@ from cpc_keras.cli.options import (
     images_option,
     test_fraction_option,
 )
-from cpc_keras.cli.probe_callbacks import probe_callbacks
+from cpc_keras.cli.probe_callbacks import as_seen, probe_callbacks
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
-from cpc_keras.data import label_subset
+from cpc_keras.data import Splits, label_subset
 from cpc_keras.data.skipped_file import write_skipped
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
@@ -42,6 +45,9 @@ from cpc_keras.training import pretrain as run_pretraining
 STEP_BACKS = 3
 # Held-out images that are measured after each epoch; more would only cost time.
 NUM_HELD_OUT = 256
+
+# Directory of a run for the classifier of a method that uses labels.
+CLASSIFIER = "classifier"
 
 # Epochs from one probe of the features to the next.
 PROBE_EVERY = 5
@@ -155,9 +161,10 @@ def pretrain(
     Probes tell as it goes what the features are worth (where the images have labels: these are
     measured with, not trained on) and when they stop improving. Writes OUT/metrics.csv,
     OUT/artifact, which tf.keras.models.load_model opens, and OUT/config.yaml, which repeats the run
-    with --config. The same command again resumes, also after a kill within an epoch. SIGTERM and
-    Ctrl-C save first. With KERAS_BACKEND=jax it trains without TensorFlow; the same command on
-    TensorFlow then writes the artifact.
+    with --config; of a method that uses labels also OUT/classifier, as cpc-keras finetune does. The
+    same command again resumes, also after a kill within an epoch. SIGTERM and Ctrl-C save first.
+    With KERAS_BACKEND=jax it trains without TensorFlow; the same command on TensorFlow then writes
+    the artifact.
     """
     model = {name: value for name, value in options.items() if name not in FIELDS}
     named = {name: value for name, value in options.items() if name in FIELDS}
@@ -205,6 +212,10 @@ def pretrain(
         )
         return
     click.echo(f"Encoder: {artifact}  (tf.keras.models.load_model opens it)")
+    classifier = out / CLASSIFIER
+    if classifier.exists():
+        tell_classifier(classifier, json.loads((classifier / "metrics.json").read_text("utf-8")))
+        return  # evaluate is for encoders that have seen no labels
     told = f"{shlex.quote(str(out))} {as_options({'data': chosen.data})}"
     click.echo(f"What it is worth: cpc-keras evaluate {told}")
 
@@ -253,13 +264,12 @@ def pretrain_and_export(
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once.
 
-    Of several workers the first one probes and exports; on other backends than TensorFlow
-    nobody exports.
+    Of a method that uses labels the classifier is measured on the test images, and written into
+    `classifier/`, once as well. Of several workers the first one probes and exports; on other
+    backends than TensorFlow nobody exports.
 
     `options` are those of `training.pretrain` that do not change what a run is.
     """
-    from cpc_keras.export import write_artifact
-
     callbacks, worker = [], Worker.of(strategy)
     if save_encoders_every and worker.is_first:
         kept = pathlib.Path(run_directory) / "encoders"
@@ -267,7 +277,9 @@ def pretrain_and_export(
     labels = labeled_index = num_classes = None
     if label_fraction is not None:
         labels = splits.train.require_labels()
-        num_classes = int(labels.max()) + 1
+        # Also of classes that only test images have, on which the classifier is measured.
+        of_parts = [p.labels for p in splits if p is not None and p.labels is not None]
+        num_classes = max(int(of_part.max()) for of_part in of_parts) + 1
         known = np.flatnonzero(labels >= 0)
         labeled_index = known[label_subset(labels[known], label_fraction, seed=recipe.seed)]
     callbacks += probe_callbacks(
@@ -293,28 +305,46 @@ def pretrain_and_export(
         strategy=strategy,
         **options,
     )
-    artifact = pathlib.Path(run_directory) / "artifact"
-    can_export = keras.backend.backend() == "tensorflow"
-    if worker.is_first and can_export and not artifact.exists():
+    if worker.is_first and keras.backend.backend() == "tensorflow":
         if worker.count > 1:
             model = load_newest(run_directory)  # without the strategy
-        write_artifact(
-            model,
-            artifact,
-            facts={
-                "method": recipe.method,
-                "command": command,
-                "data": f"{splits.train.source}, {len(splits.train)} images, "
-                + ("no labels" if labels is None else f"{len(labeled_index)} labels"),
-                "num_epochs": recipe.num_epochs,
-                "seed": recipe.seed,
-                # Who loads the encoder elsewhere has to scale alike.
-                **{name: facts[name] for name in ("pixel_range",) if name in facts},
-            },
-        )
+        told = {"method": recipe.method, "command": command, "seed": recipe.seed}
+        # Who loads the encoder elsewhere has to scale alike.
+        told |= {name: facts[name] for name in ("pixel_range",) if name in facts}
+        _export(model, splits, recipe, run_directory, told, labeled_index, label_fraction)
     with worker.telling_of_losses(pathlib.Path(run_directory) / "checkpoints"):
         worker.wait()  # one that leaves early would end the others
-    return artifact
+    return pathlib.Path(run_directory) / "artifact"
+
+
+def _export(model, splits, recipe, run_directory, facts, labeled_index, label_fraction):
+    """Write what is not there yet: the artifact, and the classifier of a method with labels."""
+    from cpc_keras.evaluation import write_classifier
+    from cpc_keras.export import write_artifact
+
+    artifact, classifier = (pathlib.Path(run_directory) / n for n in ("artifact", CLASSIFIER))
+    by_labels = labeled_index is not None
+    if not artifact.exists():
+        told = f"{len(labeled_index)} labels" if by_labels else "no labels"
+        data = f"{splits.train.source}, {len(splits.train)} images, {told}"
+        facts_of_encoder = {**facts, "data": data, "num_epochs": recipe.num_epochs}
+        write_artifact(model, artifact, facts=facts_of_encoder)
+    if by_labels and not classifier.exists():
+        write_classifier(
+            model.classifier,
+            _as_classified(splits, recipe),
+            classifier,
+            index=labeled_index,
+            facts={**facts, "data": splits.train.source, "fraction": label_fraction},
+        )
+
+
+def _as_classified(splits, recipe):
+    """The test images of the size that the classifier takes."""
+    test = splits.test
+    if test is None or not recipe.crop_size:
+        return splits
+    return Splits(splits.train, dataclasses.replace(test, images=as_seen(test, recipe)))
 
 
 def _command():

@@ -53,7 +53,7 @@ def probe_callbacks(
     if not every:
         return []
     probed = drawn(splits.train, NUM_PROBED)
-    images = _as_seen(probed, recipe)
+    images = as_seen(probed, recipe)
     callbacks = [CollapseMonitor(images, every=every)]
     held_out = drawn(splits.test, num_held_out)
     labels = probed.labels
@@ -62,7 +62,7 @@ def probe_callbacks(
     if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
         monitor = "val_mutual_information"
         callbacks.append(
-            MutualInformation(_as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
+            MutualInformation(as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
         )
     if labels is not None and labels.ndim == 1:
         known, groups = labels >= 0, probed.groups
@@ -82,7 +82,7 @@ def probe_callbacks(
     return callbacks
 
 
-def _as_seen(data: ImageData, recipe: Recipe) -> np.ndarray:
+def as_seen(data: ImageData, recipe: Recipe) -> np.ndarray:
     """The images in memory, of the size that the model takes: the center where it takes crops."""
     images, size = np.asarray(data.images[np.arange(len(data))]), recipe.crop_size
     if not size:

@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+import yaml
+
 from cpc_keras.evaluation import RunEvidence, load_pictures
 from cpc_keras.training import read_metrics
 
@@ -38,20 +40,31 @@ def read_evidence(directory: pathlib.Path, *, name: str | None = None) -> RunEvi
             "(metrics.csv) or what cpc-keras evaluate wrote (results.json)."
         )
     configs = [seed / "config.yaml" for seed in seeds if (seed / "config.yaml").exists()]
+    config = configs[0].read_text(encoding="utf-8") if configs else ""
+    preset = _preset(seeds)
     return RunEvidence(
         name=name or directory.resolve().name,
         results=results,
         histories=histories,
         iteration_curve=curve,
         pictures=pictures,
-        facts=_pretraining_facts(seeds),
-        config=configs[0].read_text(encoding="utf-8") if configs else "",
+        facts=_pretraining_facts(preset),
+        config=config,
+        method=results.get("method") or preset.get("method") or _method_of(config),
     )
 
 
-def _pretraining_facts(seeds):
+def _preset(seeds):
     presets = [s / place / "preset.json" for s in seeds for place in ("artifact", ".")]
-    told = next((_json(path, {}) for path in presets if path.exists()), {})
+    return next((_json(path, {}) for path in presets if path.exists()), {})
+
+
+def _method_of(config):
+    """The method of a run that has no artifact yet."""
+    return (yaml.safe_load(config) or {}).get("method", "cpc")
+
+
+def _pretraining_facts(told):
     facts = {
         "pre-training command": told.get("command"),
         "pre-training data": told.get("data"),

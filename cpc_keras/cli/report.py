@@ -40,8 +40,13 @@ def report(runs, out, title):
 
 def report_title(evidence) -> str:
     """The heading of a report on runs."""
+    from cpc_keras.evaluation import method_title
+
     data = {run.results.get("settings", {}).get("data") for run in evidence} - {None}
     on = f" on {data.pop()}" if len(data) == 1 else ""
+    methods = {method_title(run.method) for run in evidence}
+    name = f"pre-training with {methods.pop()}" if len(methods) == 1 else "pre-training"
+    name = "contrastive predictive coding" if name.endswith("CPC") else name
     if len(evidence) == 1:
-        return f"Contrastive predictive coding{on}"
-    return f"{len(evidence)} runs of contrastive predictive coding{on}"
+        return f"{name[0].upper()}{name[1:]}{on}"
+    return f"{len(evidence)} runs of {name}{on}"

@@ -35,10 +35,18 @@ from cpc_keras.evaluation.retrieve_patches import PatchRetrieval, retrieve_patch
 from cpc_keras.evaluation.run_evidence import RunEvidence
 from cpc_keras.evaluation.run_pictures import load_pictures, run_pictures, save_pictures
 from cpc_keras.evaluation.sgd_probe import SGDProbe
-from cpc_keras.evaluation.summary_table import ROW_TITLES, format_table, summarize, verdict
+from cpc_keras.evaluation.summary_table import (
+    ROW_TITLES,
+    format_table,
+    method_title,
+    row_title,
+    summarize,
+    verdict,
+)
 from cpc_keras.evaluation.thumbnails import thumbnails
 from cpc_keras.evaluation.top_k_accuracy import top_k_accuracy
 from cpc_keras.evaluation.whole_image_cnn import whole_image_cnn
+from cpc_keras.evaluation.write_classifier import write_classifier
 from cpc_keras.evaluation.write_report import write_report
 
 __all__ = [
@@ -78,11 +86,13 @@ __all__ = [
     "linear_probe",
     "load_pictures",
     "method_tables",
+    "method_title",
     "nearest_images",
     "nearest_neighbors",
     "num_fits",
     "result_lock",
     "retrieve_patches",
+    "row_title",
     "run_pictures",
     "save_pictures",
     "saved_encoders",
@@ -92,5 +102,6 @@ __all__ = [
     "verdict",
     "whole_image_cnn",
     "wilson_interval",
+    "write_classifier",
     "write_report",
 ]

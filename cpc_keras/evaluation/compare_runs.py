@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from cpc_keras.evaluation.run_evidence import RunEvidence
-from cpc_keras.evaluation.summary_table import MIN_SEEDS, ROW_TITLES
+from cpc_keras.evaluation.summary_table import MIN_SEEDS, row_title
 
 
 def compare_runs(runs: Sequence[RunEvidence]) -> list[str]:
-    """Compare the best CPC rows of runs at the smallest share of labels that all have.
+    """Compare the best rows of runs' own encoders at the smallest share of labels that all have.
 
     Args:
         runs: of which those without results are left out.
@@ -28,7 +28,7 @@ def compare_runs(runs: Sequence[RunEvidence]) -> list[str]:
         (first, ahead), (second, behind) = best[:2]
         sentence = (
             f"With {100 * min(shared):.2g} % of the labels, {first.name} reaches "
-            f"{_said(ahead)} and {second.name} {_said(behind)}: "
+            f"{_said(first, ahead)} and {second.name} {_said(second, behind)}: "
             f"{100 * (ahead['accuracy'] - behind['accuracy']):.1f} points apart"
         )
         seeds = min(len(ahead["by_seed"]), len(behind["by_seed"]))
@@ -63,5 +63,5 @@ def _best(run, fraction):
     return max(cells, key=lambda cell: cell["accuracy"], default=None)
 
 
-def _said(cell):
-    return f"{100 * cell['accuracy']:.1f} % ({ROW_TITLES.get(cell['row'], cell['row'])})"
+def _said(run, cell):
+    return f"{100 * cell['accuracy']:.1f} % ({row_title(cell['row'], run.method)})"

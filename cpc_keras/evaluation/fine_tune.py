@@ -1,19 +1,16 @@
 """A classifier from a pre-trained encoder and a few labels, as files that any project opens."""
 
-import json
 import os
-import pathlib
-import shutil
 from collections.abc import Callable
 
 import keras
 
 from cpc_keras.augmentations import image_augmentation
-from cpc_keras.data import Splits, label_subset, write_label_subset
+from cpc_keras.data import Splits, label_subset
 from cpc_keras.evaluation.choose_setting import choose_setting
-from cpc_keras.evaluation.classification_metrics import classification_metrics
 from cpc_keras.evaluation.image_classifier import image_classifier
 from cpc_keras.evaluation.network_row import FINE_TUNING_SETTINGS, NetworkRow
+from cpc_keras.evaluation.write_classifier import check_free, write_classifier
 
 
 def fine_tune(
@@ -37,10 +34,8 @@ def fine_tune(
     encoder's features, then all of it is trained (`NetworkRow`). Of two learning rates the better
     on a quarter of the labels, held out, is taken; test images choose nothing.
 
-    The directory holds `classifier.keras` (images in [0, 255] to class probabilities, stock layers
-    alone), `saved_model/` (the same, for `tf.saved_model.load` and serving), `labels.csv` (the
-    labels it was trained on) and `metrics.json`. It is written beside its place and renamed: whole,
-    or not there.
+    The directory is that of `write_classifier`: `classifier.keras`, of stock layers alone,
+    `saved_model/`, `labels.csv` and `metrics.json`, whole or not there.
 
     Args:
         encoder: any `keras.Model` from images to features; it stays as it is.
@@ -71,17 +66,12 @@ def fine_tune(
         >>> keras.saving.load_model("mine/classifier.keras").output_shape
         (None, 2)
     """
-    out = pathlib.Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(
-            f"fine_tune: {out} is there already. Nothing is overwritten: choose another directory, "
-            "or move it away."
-        )
+    check_free(out)
     train, test = splits
     labels = train.require_labels()
     if test is None or not len(test):
         raise ValueError(f"{train.source} has no test images. Pass test_fraction, such as 0.2.")
-    truth = test.require_labels()
+    test.require_labels()
     if labels.ndim != 1:
         raise ValueError(
             f"fine_tune: {train.source} has images of several classes each. Expected one an image. "
@@ -114,41 +104,20 @@ def fine_tune(
     if trials:
         setting, accuracy = choose_setting(row, labels, index, groups=train.groups)
     probabilities = row.fit_predict(index, labels[index], setting=setting)
-    result = {
-        **classification_metrics(probabilities, truth, groups=test.groups),
-        "num_labels": len(index),
-        "fraction": fraction,
-        "setting": setting,
-        "held_out_accuracy": accuracy,
-        "augmentation": augmentation,
-        "num_steps": num_steps,
-        "batch_size": batch_size,
-        "seed": seed,
-        "class_names": list(train.class_names) or [str(i) for i in range(num_classes)],
-        **(facts or {}),
-    }
-    logits = row.network
-    classifier = keras.Model(
-        logits.inputs[0],
-        keras.layers.Softmax(dtype="float32")(logits.outputs[0]),
-        name="classifier",
+    return write_classifier(
+        row.network,
+        splits,
+        out,
+        index=index,
+        probabilities=probabilities,
+        facts={
+            "fraction": fraction,
+            "setting": setting,
+            "held_out_accuracy": accuracy,
+            "augmentation": augmentation,
+            "num_steps": num_steps,
+            "batch_size": batch_size,
+            "seed": seed,
+            **(facts or {}),
+        },
     )
-    _write(classifier, result, out, lambda path: write_label_subset(path, train, index))
-    return result
-
-
-def _write(classifier, result, out, write_labels):
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".partial-{out.name}-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        classifier.save(partial / "classifier.keras")
-        classifier.export(partial / "saved_model", verbose=False)
-        write_labels(partial / "labels.csv")
-        (partial / "metrics.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-        # Over an empty directory too; never over one that holds something.
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cpc_keras.evaluation.summary_table import MIN_SEEDS, ROW_TITLES
+from cpc_keras.evaluation.summary_table import MIN_SEEDS, row_title
 
 # Networks that are trained on the labels alone.
 FROM_SCRATCH = ("supervised", "cnn")
 
 
-def labels_saved(summary: Sequence[dict]) -> str:
+def labels_saved(summary: Sequence[dict], *, method: str = "cpc") -> str:
     """Say with how many labels a network trained from scratch is as good.
 
     At each share of labels the better of the two networks from scratch counts, so that neither a
@@ -20,6 +20,7 @@ def labels_saved(summary: Sequence[dict]) -> str:
 
     Args:
         summary: result of `summarize`.
+        method: that trained the encoder.
 
     Returns:
         One or two sentences, also where nothing is saved; "" where one side was not measured.
@@ -39,7 +40,7 @@ def labels_saved(summary: Sequence[dict]) -> str:
         return ""
     smallest = common[0]
     cell = ours[smallest]
-    name, accuracy = ROW_TITLES.get(cell["row"], cell["row"]), cell["accuracy"]
+    name, accuracy = row_title(cell["row"], method), cell["accuracy"]
     start = (
         f"With {_percent(smallest)} of the labels ({cell['num_labels']}), {name} "
         f"({_percent(accuracy, 1)})"
@@ -53,7 +54,7 @@ def labels_saved(summary: Sequence[dict]) -> str:
     other = untrained.get(smallest)
     if other is not None and accuracy <= other["accuracy"]:
         return (
-            f"{start} is not better than {ROW_TITLES.get(other['row'], other['row'])} on as many "
+            f"{start} is not better than {row_title(other['row'])} on as many "
             f"({_percent(other['accuracy'], 1)}): pre-training saves no labels."
         )
     needed = _labels_for(scratch, accuracy)

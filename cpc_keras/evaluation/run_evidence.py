@@ -18,6 +18,7 @@ class RunEvidence:
         pictures: what `run_pictures` gave.
         facts: further facts by name: commands, data, versions.
         config: `config.yaml` of the pre-training, as text.
+        method: that trained the encoder, a name of `METHODS`.
     """
 
     name: str
@@ -27,6 +28,7 @@ class RunEvidence:
     pictures: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     facts: dict[str, str] = dataclasses.field(default_factory=dict)
     config: str = ""
+    method: str = "cpc"
 
     @property
     def summary(self) -> list[dict]:

@@ -7,7 +7,7 @@ import numpy as np
 from cpc_keras.evaluation.bootstrap_interval import bootstrap_interval
 from cpc_keras.evaluation.classification_metrics import wilson_interval
 
-# What a reader sees; the order is that of the table.
+# What a reader sees, of an encoder that CPC trained; the order is that of the table.
 ROW_TITLES = {
     "cpc_fine_tuned": "CPC, fine-tuned",
     "cpc_frozen": "CPC, frozen + linear probe",
@@ -19,6 +19,31 @@ ROW_TITLES = {
 
 # Below this many pre-training seeds a difference is an observation.
 MIN_SEEDS = 3
+
+
+def method_title(method: str) -> str:
+    """Say what a method of `METHODS` is called in tables: of its kinds CPC is "CPC".
+
+    Example:
+        >>> method_title("cpc_v2"), method_title("pseudo_label")
+        ('CPC', 'pseudo label')
+    """
+    return "CPC" if method == "cpc" or method.startswith("cpc_") else method.replace("_", " ")
+
+
+def row_title(row: str, method: str = "cpc") -> str:
+    """Say what a row of a table is called; an unknown one by its own name.
+
+    Args:
+        row: name, such as "cpc_frozen", which rows of all methods have.
+        method: that trained the encoder of the rows `cpc_...`.
+
+    Example:
+        >>> row_title("cpc_frozen"), row_title("cpc_frozen", "rotation")
+        ('CPC, frozen + linear probe', 'rotation, frozen + linear probe')
+    """
+    title = ROW_TITLES.get(row, row)
+    return title.replace("CPC", method_title(method)) if row in ROW_TITLES else title
 
 
 def summarize(results: Sequence[dict]) -> list[dict]:
@@ -69,11 +94,12 @@ def summarize(results: Sequence[dict]) -> list[dict]:
     return summary
 
 
-def format_table(summary: Sequence[dict], *, markdown: bool = False) -> str:
+def format_table(summary: Sequence[dict], *, method: str = "cpc", markdown: bool = False) -> str:
     """Lay a summary out as text: rows by share of labels, accuracy in percent.
 
     Args:
         summary: result of `summarize`.
+        method: that trained the encoder.
         markdown: a Markdown table instead of aligned columns.
 
     Returns:
@@ -88,7 +114,7 @@ def format_table(summary: Sequence[dict], *, markdown: bool = False) -> str:
     lines = [header]
     for name in dict.fromkeys(cell["row"] for cell in summary):
         values = [_format_cell(cells.get((name, fraction))) for fraction in fractions]
-        lines.append([ROW_TITLES.get(name, name), *values])
+        lines.append([row_title(name, method), *values])
     if markdown:
         lines.insert(1, ["---"] * len(header))
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -99,16 +125,17 @@ def format_table(summary: Sequence[dict], *, markdown: bool = False) -> str:
     )
 
 
-def verdict(summary: Sequence[dict]) -> str:
+def verdict(summary: Sequence[dict], *, method: str = "cpc") -> str:
     """Say in one sentence what the smallest share of labels shows, over the best other row.
 
     Args:
-        summary: result of `summarize`, with at least one row of CPC and one other.
+        summary: result of `summarize`, with at least one row `cpc_...` and one other.
+        method: that trained the encoder.
 
     Returns:
-        One or two sentences. A benefit is claimed only where the better of the CPC rows beats the
-        best of all other rows with each pre-training seed, at least three of them, and with each
-        draw of the labels.
+        One or two sentences. A benefit is claimed only where the better of the rows `cpc_...` beats
+        the best of all other rows with each pre-training seed, at least three of them, and with
+        each draw of the labels.
     """
     fraction = min(cell["fraction"] for cell in summary)
     cells = [cell for cell in summary if cell["fraction"] == fraction]
@@ -119,8 +146,8 @@ def verdict(summary: Sequence[dict]) -> str:
     ours, theirs = 1 - best_cpc["accuracy"], 1 - best_other["accuracy"]
     start = (
         f"With {100 * fraction:g}% of the labels ({best_cpc['num_labels']}), "
-        f"{ROW_TITLES[best_cpc['row']]} reaches {best_cpc['accuracy']:.1%}; the best other row, "
-        f"{ROW_TITLES.get(best_other['row'], best_other['row'])}, {best_other['accuracy']:.1%}"
+        f"{row_title(best_cpc['row'], method)} reaches {best_cpc['accuracy']:.1%}; the best other "
+        f"row, {row_title(best_other['row'])}, {best_other['accuracy']:.1%}"
     )
     if ours >= theirs:
         return f"{start}: no benefit of pre-training is shown here."

@@ -14,7 +14,7 @@ from cpc_keras.evaluation.compare_runs import compare_runs
 from cpc_keras.evaluation.feature_verdict import feature_verdict
 from cpc_keras.evaluation.labels_saved import labels_saved
 from cpc_keras.evaluation.run_evidence import RunEvidence
-from cpc_keras.evaluation.summary_table import ROW_TITLES, verdict
+from cpc_keras.evaluation.summary_table import method_title, row_title, verdict
 
 NUM_COLORS = 8
 
@@ -117,15 +117,15 @@ def _section(run, place, several):
     return {
         "id": f"run-{place}",
         "name": run.name,
-        "saved": labels_saved(summary) if summary else "",
-        "verdict": verdict(summary) if has_labels else "",
+        "saved": labels_saved(summary, method=run.method) if summary else "",
+        "verdict": verdict(summary, method=run.method) if has_labels else "",
         "features": feature_verdict(history) or "",
         "missing": missing,
-        "table": _table(summary),
-        "label_chart": label_chart(row_curves(summary), name=f"labels-{place}")
+        "table": _table(summary, run.method),
+        "label_chart": label_chart(row_curves(summary, method=run.method), name=f"labels-{place}")
         if summary and not several
         else "",
-        "further": _further_tables(summary),
+        "further": _further_tables(summary, run.method),
         "all_labels": _all_labels(run.results.get("protocols", ())),
         "protocol": run.results.get("protocol", ""),
         "spread": _spread_note(summary),
@@ -140,7 +140,7 @@ def _section(run, place, several):
     }
 
 
-def _table(summary):
+def _table(summary, method):
     if not summary:
         return None
     cells = {(cell["row"], cell["fraction"]): cell for cell in summary}
@@ -155,7 +155,7 @@ def _table(summary):
         ],
         "rows": [
             (
-                ROW_TITLES.get(row, row),
+                row_title(row, method),
                 [_cell(cells.get((row, fraction)), best[fraction]) for fraction in sorted(labels)],
             )
             for row in dict.fromkeys(cell["row"] for cell in summary)
@@ -173,7 +173,7 @@ def _comparison(runs):
         for row in dict.fromkeys(cell["row"] for cell in run.summary):
             cells = {c["fraction"]: c for c in run.summary if c["row"] == row}
             seeds = max(len(cell["by_seed"]) for cell in cells.values())
-            title = f"{run.name}: {ROW_TITLES.get(row, row)} (n = {seeds})"
+            title = f"{run.name}: {row_title(row, run.method)} (n = {seeds})"
             rows.append((title, [_cell(cells.get(fraction)) for fraction in fractions]))
     return {"header": [(f"{100 * fraction:g} %", "") for fraction in fractions], "rows": rows}
 
@@ -190,7 +190,7 @@ def _cell(cell, best=None):
     return {"text": " ± ".join(parts), "interval": interval, "best": cell["accuracy"] == best}
 
 
-def _further_tables(summary):
+def _further_tables(summary, method):
     """The other metrics that were measured, each a table of means as that of the accuracy."""
     tables = []
     for metric, title in FURTHER_METRICS.items():
@@ -201,7 +201,7 @@ def _further_tables(summary):
             if c.get("metrics", {}).get(metric) is not None
         ]
         if cells:
-            tables.append((title, _table(cells)))
+            tables.append((title, _table(cells, method)))
     return tables
 
 
@@ -240,12 +240,14 @@ def _spread_note(summary):
 def _comparison_charts(runs):
     charts = []
     rows = dict.fromkeys(cell["row"] for run in runs for cell in run.summary)
+    methods = {method_title(run.method) for run in runs if run.summary}
+    method = methods.pop() if len(methods) == 1 else "pre-trained"
     for row in rows:
         curves = [(run.name, [c for c in run.summary if c["row"] == row]) for run in runs]
         curves = [(name, cells) for name, cells in curves if cells]
         if row.startswith("cpc_") and len(curves) > 1:
             chart = label_chart(curves, name=f"compared-{row.replace('_', '-')}", by_run=True)
-            charts.append((ROW_TITLES.get(row, row), chart))
+            charts.append((row_title(row, method), chart))
     return charts
 
 

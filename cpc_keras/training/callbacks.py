@@ -19,7 +19,9 @@ from cpc_keras.training.write_atomically import write_atomically
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """One progress bar over all steps: share done, steps a second, time left, newest metrics.
+    """One progress bar over all steps: share done, steps a second, time left, loss and metrics.
+
+    The loss is the mean over the epoch so far, the other metrics are those of the epoch before.
 
     Args:
         num_epochs: of the whole run.
@@ -34,7 +36,7 @@ class TrainingProgress(keras.callbacks.Callback):
         super().__init__()
         self._total = num_epochs * steps_per_epoch
         self._first = first_epoch * steps_per_epoch + first_step
-        self._bar = None
+        self._bar, self._epoch = None, ""
 
     def on_train_begin(self, logs=None):
         """Open the bar."""
@@ -45,14 +47,19 @@ class TrainingProgress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch, logs=None):
-        """Move the bar."""
+        """Move the bar, which shows itself when it is time."""
+        if "loss" in (logs or {}):
+            # A number: Keras has read the logs, for every callback, whether they are looked at.
+            told = [f"loss={logs['loss']:.3f}", *([self._epoch] if self._epoch else [])]
+            self._bar.set_postfix_str("; ".join(told), refresh=False)
         self._bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
         """Show the epoch's metrics."""
         told = {k: v for k, v in (logs or {}).items() if not k.endswith("_untrained")}
-        shown = {k: f"{v:.3f}" for k, v in told.items() if not k.startswith("val_")}
-        self._bar.set_postfix(epoch=epoch + 1, **shown)
+        shown = [f"{k}={v:.3f}" for k, v in told.items() if not k.startswith("val_")]
+        self._epoch = f"epoch {epoch + 1}: {', '.join(shown)}"
+        self._bar.set_postfix_str(self._epoch)
 
     def close(self):
         """Close the bar, also where training was interrupted."""
@@ -62,6 +69,32 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Close the bar."""
         self.close()
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras's, which also writes what an epoch's metrics are so far, as `batch_loss` and so on.
+
+    Args:
+        log_dir: directory of the logs.
+        first_step: steps of the run that earlier calls have done.
+    """
+
+    # Steps from one writing to the next. Keras's `update_freq` counts each call's from 0, and takes
+    # milliseconds a step for what it does not write.
+    EVERY = 50
+
+    def __init__(self, log_dir: str | os.PathLike, first_step: int = 0):
+        super().__init__(log_dir)
+        self._step = first_step
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Write the metrics if it is time."""
+        super().on_train_batch_end(batch)  # without them
+        self._step += 1
+        if logs and self._step % self.EVERY == 0:
+            with self._train_writer.as_default():
+                for name, value in logs.items():
+                    self.summary.scalar(f"batch_{name}", value, step=self._step)
 
 
 class EpochSeeds(keras.callbacks.Callback):
@@ -188,9 +221,9 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Save if it is time; and end if a signal came."""
         # Another callback, such as EarlyStopping, may have ended the training.
-        last = epoch + 1 == self._num_epochs or self.model.stop_training
-        if self._is_due() or last or self._every_epoch or self._schedule.steps:
-            self._save(epoch + 1, 0)
+        finished = epoch + 1 == self._num_epochs or self.model.stop_training
+        if self._is_due() or finished or self._every_epoch or self._schedule.steps:
+            self._save(epoch + 1, 0, finished=finished)
 
     def _is_due(self):
         """Whether a signal came or it is time, to any of the workers."""
@@ -203,7 +236,7 @@ class Checkpoints(keras.callbacks.Callback):
     def _signaled(self):
         return self._stop is not None and self._stop.requested is not None
 
-    def _save(self, epoch, step):
+    def _save(self, epoch, step, *, finished=False):
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()  # JAX's trainer keeps the weights elsewhere meanwhile
         begun = time.monotonic()
@@ -213,7 +246,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._directory,
             epoch=epoch,
             step=step,
-            state=self._state.take(self.model),
+            state=self._state.take(self.model, finished=bool(finished)),
             keep=self._schedule.keep,
             keep_epoch=self._every_epoch,
         )

@@ -21,6 +21,7 @@ from cpc_keras.training.callbacks import (
     EpochSeeds,
     MetricsCSV,
     ResumeWithinEpoch,
+    TensorBoard,
     TrainingProgress,
 )
 from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
@@ -42,6 +43,11 @@ OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
 }
 SCHEDULES = ("cosine", "constant")
+# What to say to those who would make a run longer.
+LONGER = (
+    " With more epochs a run is another one, which begins anew: by the cosine schedule the "
+    "learning rate falls to zero in the last of them."
+)
 
 
 def pretrain(
@@ -64,6 +70,8 @@ def pretrain(
 
     The run directory gets `config.yaml`, `metrics.csv` (one line an epoch), `checkpoints/` and, on
     demand, TensorBoard logs.
+
+    A run that a callback such as `EarlyStopping` ended is finished: the same call trains no more.
 
     A run may be killed at any moment. Called again, it goes on from the newest checkpoint that is
     whole, which may lie within an epoch, and ends with the weights, the optimizer and the metrics
@@ -187,7 +195,9 @@ class _Run:
         found = newest_checkpoint(self.checkpoint_directory)
         if found and (found.epoch or found.step):
             total = self.recipe.num_epochs
-            print(f"Going on after {found.place} of {total} epochs ({found.path}).")
+            early = found.epoch < total and _is_finished(found.state())
+            told = "A callback ended this run" if early else "Going on"
+            print(f"{told} after {found.place} of {total} epochs ({found.path}).")
         fresh = [(c, copy.deepcopy(c.state_dict())) for c in self.callbacks if has_state(c)]
         num_backs = 0
         while True:
@@ -245,7 +255,7 @@ class _Run:
     def _fit(self, model, found, state, num_backs):
         recipe, num_steps = self.recipe, self.num_steps
         first_epoch, first_step = (found.epoch, found.step) if found else (0, 0)
-        if first_epoch >= recipe.num_epochs:
+        if first_epoch >= recipe.num_epochs or _is_finished(state):
             # The last checkpoint holds the weights beside their average, as training needs them.
             model.optimizer.finalize_variable_values(model.trainable_variables)
             return
@@ -261,7 +271,8 @@ class _Run:
                 callback.restore(metrics.rows)
         callbacks.append(progress)
         if self.tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(self.directory / "logs"))
+            steps_done = first_epoch * num_steps + first_step
+            callbacks.append(TensorBoard(self.directory / "logs", steps_done))
         run_state = RunState(callbacks, {"num_images": len(self.images), "step_backs": num_backs})
         if state:
             run_state.give_callbacks(state)
@@ -351,6 +362,11 @@ class _Run:
             f"{self.step_backs})."
         )
         return found
+
+
+def _is_finished(state):
+    """Whether training ended with that state: at the last epoch, or by a callback."""
+    return bool(state and state["facts"].get("finished"))
 
 
 @contextlib.contextmanager
@@ -472,6 +488,7 @@ def _claim(run_directory, config):
             raise FileExistsError(
                 f"{run_directory} holds a run with other settings ({', '.join(different)} differ; "
                 f"see {path}). Choose another output directory, or repeat the settings to resume."
+                + (LONGER if "num_epochs" in different else "")
             )
         return
     # A kill may have come while the settings were written, before all else.

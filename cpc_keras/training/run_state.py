@@ -39,10 +39,10 @@ class RunState:
                 number = sum(key.split("/")[0] == name for key in self._callbacks)
                 self._callbacks[f"{name}/{number}"] = callback
 
-    def take(self, model: keras.Model) -> dict:
-        """Return the state, for `save_checkpoint`."""
+    def take(self, model: keras.Model, **facts) -> dict:
+        """Return the state, for `save_checkpoint`, with facts of this checkpoint."""
         return {
-            "facts": self.facts,
+            "facts": {**self.facts, **facts},
             "metrics": [_array(v) for v in model.metrics_variables],
             "seeds": [_array(generator.state) for generator in seed_generators(model)],
             "callbacks": {name: c.state_dict() for name, c in self._callbacks.items()},

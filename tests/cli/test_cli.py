@@ -16,6 +16,10 @@ import PIL.Image
 import pytest
 
 from cpc_keras.cli.main import COMMANDS, cli, main
+from cpc_keras.cli.measure_runs import RunMeasurement
+from cpc_keras.cli.read_evidence import read_evidence
+from cpc_keras.cli.report import report_title
+from cpc_keras.data import load_data
 from cpc_keras.training.checkpoints import newest_checkpoint
 
 # The folder holds a broken file on purpose, and the library warns of it.
@@ -281,6 +285,71 @@ def test_finetune_writes_a_classifier_and_overwrites_nothing(pretrained, folder,
     assert status == 1 and "is there already" in error
 
 
+@pytest.fixture(scope="module")
+def with_labels(folder, tmp_path_factory):
+    """A run of a method that uses labels, and the command."""
+    out = tmp_path_factory.mktemp("runs") / "labels"
+    command = ["pretrain", "--data", str(folder), "--out", str(out), "--method", "supervised"]
+    command += ["--set", "model.encoder=mlp", "--label-fraction", "0.5", "--crop-size", "16"]
+    command += ["--epochs", "1", "--batch-size", "8", "--probe-every", "0", "--no-deterministic"]
+    cli.main(command, standalone_mode=False)
+    return out, command
+
+
+def test_a_method_that_uses_labels_ends_with_a_classifier_and_its_accuracy(
+    with_labels, folder, capsys
+):
+    out, command = with_labels
+    metrics = json.loads((out / "classifier" / "metrics.json").read_text())
+    assert (metrics["num_images"], metrics["num_labels"], metrics["fraction"]) == (16, 16, 0.5)
+    assert metrics["class_names"] == ["left", "right"] and metrics["method"] == "supervised"
+    test = load_data(str(folder)).test
+    classifier = keras.saving.load_model(out / "classifier" / "classifier.keras")
+    # The center of the images, as the encoder was trained on crops.
+    probabilities = classifier.predict(test.images[:, 2:18, 2:18], verbose=0)
+    assert metrics["top_1"] == (probabilities.argmax(axis=1) == test.labels).mean()
+    assert (out / "classifier" / "saved_model" / "saved_model.pb").exists()
+    # The same command finds all of it, writes nothing anew and tells it again.
+    before = (out / "classifier" / "classifier.keras").stat()
+    status, printed, error = run(capsys, *command)
+    assert status == 0, error
+    assert f"{metrics['top_1']:.1%} of 16 test images" in printed and "with 16 labels" in printed
+    assert str(out / "classifier" / "saved_model") in printed
+    assert "evaluate" not in printed
+    assert (out / "classifier" / "classifier.keras").stat() == before
+
+
+def test_encoders_that_have_seen_labels_are_not_evaluated_with_few(with_labels, folder, capsys):
+    out, _ = with_labels
+    data = ("--data", folder, "--image-size", 16)
+    for encoder in (out, out / "artifact"):
+        status, _, error = run(capsys, "evaluate", encoder, *data, "--out", out / "evaluated")
+        assert status == 1
+        assert f"The encoder of {encoder} was trained with labels" in error
+        assert "classifier/metrics.json of the run; cpc-keras tables compares" in error
+
+
+def test_an_evaluation_is_of_one_method(tmp_path):
+    def measure(*methods):
+        for method in methods:
+            preset = {"method": method, "model": {}, "sha256": {"model.weights.h5": method}}
+            (tmp_path / method).mkdir(exist_ok=True)
+            (tmp_path / method / "preset.json").write_text(json.dumps(preset))
+        return RunMeasurement(
+            None,
+            [tmp_path / method for method in methods],
+            tmp_path,
+            settings={"fractions": [1.0], "num_draws": 1, "data": "x", "pixels": "y"},
+            make_rows=None,
+            subset=None,
+            protocols=(),
+        )
+
+    assert measure("rotation").method == "rotation"
+    with pytest.raises(ValueError, match=r"runs of one method.*cpc is of cpc, .*rotation is of"):
+        measure("cpc", "rotation")
+
+
 def test_pretrain_probes_features_and_says_what_they_tell(pretrained):
     out, done = pretrained
     first, last = (row.split(",") for row in (out / "metrics.csv").read_text().split()[::2])
@@ -341,6 +410,31 @@ def test_report_is_rebuilt_from_what_runs_hold_and_compares_them(evaluated, tmp_
     status, _, error = run(capsys, "report", tmp_path / "empty")
     assert status == 1 and "holds nothing to report" in error
     assert run(capsys, "report", out, tmp_path / "bare")[0] == 2  # where to?
+
+
+def test_a_report_is_titled_by_its_methods(tmp_path):
+    def title(*names):
+        return report_title([read_evidence(tmp_path / name) for name in names])
+
+    def make(name, *, config="cpc", preset=None, results=None):
+        files = {"config.yaml": f"method: {config}\n", "metrics.csv": "epoch,loss\n1,2.0\n"}
+        files |= {} if preset is None else {"preset.json": json.dumps({"method": preset})}
+        told = {"method": results, "settings": {"data": "photos"}}
+        files |= {} if results is None else {"results.json": json.dumps(told)}
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(text)
+
+    make("begun", config="vat")
+    make("exported", preset="pseudo_label")
+    make("evaluated", results="rotation")
+    make("cpc", results="cpc_v2")
+    assert title("begun") == "Pre-training with vat"
+    assert title("exported") == "Pre-training with pseudo label"
+    assert title("evaluated") == "Pre-training with rotation on photos"
+    assert title("cpc") == "Contrastive predictive coding on photos"
+    assert title("cpc", "cpc") == "2 runs of contrastive predictive coding on photos"
+    assert title("cpc", "evaluated") == "2 runs of pre-training on photos"
 
 
 def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(

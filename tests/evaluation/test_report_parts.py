@@ -22,6 +22,7 @@ from cpc_keras.evaluation import (
     thumbnails,
 )
 from cpc_keras.evaluation.charts import course_chart, label_chart
+from cpc_keras.evaluation.charts.label_chart import row_curves
 from cpc_keras.evaluation.write_report import _confusion
 
 RNG = np.random.default_rng(0)
@@ -92,6 +93,19 @@ def test_a_few_seeds_are_an_observation_and_one_side_alone_says_nothing():
     assert labels_saved(cells).endswith("Of 2 pre-training seeds: an observation, no claim.")
     assert labels_saved(summary({"cpc_frozen": {0.01: 0.6}})) == ""
     assert labels_saved(summary({"cnn": SCRATCH})) == ""
+
+
+def test_sentences_and_charts_name_the_method_of_the_encoder():
+    cells = summary({"cpc_frozen": {0.01: 0.6}, "cnn": SCRATCH})
+    assert ", rotation, frozen + linear probe (60.0 %)" in labels_saved(cells, method="rotation")
+    assert [title for title, _ in row_curves(cells, method="rotation")] == [
+        "rotation, frozen + linear probe",
+        "ordinary CNN, labels only",
+    ]
+    runs = [run("a", 0.6), run("b", 0.5)]
+    runs[0].method, runs[1].method = "rotation", "cpc_v2"
+    (sentence,) = compare_runs(runs)
+    assert "(rotation, frozen + linear probe) and b 50.0 % (CPC, frozen + " in sentence
 
 
 def course(*values, untrained=None):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cpc_keras.evaluation import format_table, summarize, verdict
+from cpc_keras.evaluation import ROW_TITLES, format_table, row_title, summarize, verdict
 
 
 def _result(row, fraction, seed, draw, accuracy):
@@ -80,6 +80,22 @@ def test_nothing_is_claimed_where_a_seed_or_a_draw_is_behind():
     )
     behind_with_one_seed = verdict(_summary([[0.9], [0.9], [0.75]], [[0.8]] * 3))
     assert "2 of 3 pre-training seeds" in behind_with_one_seed
+
+
+def test_rows_of_the_encoder_are_called_by_its_method():
+    summary = _summary([[0.9]], [[0.8]])
+    lines = format_table(summary, method="instance_discrimination").splitlines()
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "instance discrimination, fine-tuned",
+        "instance discrimination, frozen + linear probe",
+        "raw pixels, logistic regression",
+        "ordinary CNN, labels only",
+    ]
+    assert "(40), simclr, frozen + linear probe reaches" in verdict(summary, method="simclr")
+    for method in ("cpc", "cpc_v1", "cpc_v2", "cpc_pair"):
+        assert format_table(summary, method=method) == format_table(summary)
+        assert row_title("cpc_frozen", method) == ROW_TITLES["cpc_frozen"]
+    assert row_title("own CPC", "simclr") == "own CPC"
 
 
 def test_the_table_has_a_line_a_row_and_a_column_a_fraction():

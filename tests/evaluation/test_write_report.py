@@ -205,6 +205,20 @@ def test_runs_are_compared_in_one_page(comparison):
     assert len(set(re.findall(r'\bid="([^"]*)"', page))) == len(re.findall(r'\bid="', page))
 
 
+def test_the_page_names_methods(tmp_path):
+    def page(*methods):
+        measured = results(np.random.default_rng(0))
+        runs = [RunEvidence(f"of {m}", results=measured, method=m) for m in methods]
+        return write_report(tmp_path / "page.html", runs, title="Figures").read_text()
+
+    alone = page("rotation")
+    assert "CPC" not in alone and "rotation, frozen + linear probe" in alone
+    both = page("rotation", "cpc")
+    assert "of rotation: rotation, fine-tuned (n = 3)" in both
+    assert "of cpc: CPC, fine-tuned (n = 3)" in both
+    assert "pre-trained, frozen + linear probe" in both  # the chart of both
+
+
 def test_every_picture_has_words_and_headings_have_an_order(report, comparison):
     for path in (report, comparison):
         page = path.read_text()

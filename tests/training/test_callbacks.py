@@ -7,6 +7,23 @@ import pytest
 from cpc_keras.training import CheckpointSchedule, callbacks
 
 
+def test_the_bar_shows_the_loss_so_far_when_it_shows_itself(capsys):
+    progress = callbacks.TrainingProgress(num_epochs=2, steps_per_epoch=3)
+    progress.on_train_begin()
+    bar = progress._bar
+    bar.mininterval = 1000  # not within this test
+    for step in range(3):
+        progress.on_train_batch_end(step, {"loss": 2.5 - step, "accuracy": 0.1})
+        assert bar.postfix == f"loss={2.5 - step:.3f}" and bar.n == step + 1
+    assert "loss" not in capsys.readouterr().err
+    logs = {"loss": 0.5, "accuracy": 0.25, "val_loss": 3.0, "accuracy_untrained": 0.2}
+    progress.on_epoch_end(0, logs)
+    assert "epoch 1: loss=0.500, accuracy=0.250]" in capsys.readouterr().err
+    progress.on_train_batch_end(0, {"loss": 0.375})
+    assert bar.postfix == "loss=0.375; epoch 1: loss=0.500, accuracy=0.250"
+    progress.on_train_end()
+
+
 def dropping():
     """Two seed generators of its own."""
     layers = [keras.layers.Dropout(0.5), keras.layers.Dense(1), keras.layers.GaussianNoise(1.0)]

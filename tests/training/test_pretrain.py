@@ -74,6 +74,12 @@ def test_a_directory_with_other_settings_is_refused(whole_run):
         _pretrain(whole_run[0], dataclasses.replace(RECIPE, batch_size=4))
 
 
+def test_a_run_is_not_made_longer_and_why_is_said(whole_run):
+    message = r"other settings \(num_epochs differ.*With more epochs a run is another one"
+    with pytest.raises(FileExistsError, match=message):
+        _pretrain(whole_run[0], dataclasses.replace(RECIPE, num_epochs=4))
+
+
 def test_a_directory_that_is_no_run_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="is no run of cpc-keras"):

@@ -9,6 +9,7 @@ import pytest
 
 from cpc_keras import CPCModel
 from cpc_keras.training import CheckpointSchedule, Recipe, pretrain, read_metrics
+from cpc_keras.training.callbacks import TensorBoard
 from cpc_keras.training.checkpoints import all_checkpoints, newest_checkpoint
 from cpc_keras.training.held_out_probe import HeldOutProbe
 
@@ -148,6 +149,26 @@ def test_the_newest_checkpoint_is_damaged_and_the_run_still_ends_the_same(
     ends_as(directory, whole)
 
 
+def test_tensorboard_shows_the_loss_within_epochs_and_counts_the_steps_of_all_calls(
+    train, tmp_path, monkeypatch
+):
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    number = pytest.importorskip("tensorboard.util.tensor_util").make_ndarray
+    monkeypatch.setattr(TensorBoard, "EVERY", 2)
+    watch = KillAfter(7)
+    with pytest.raises(Killed):
+        train(tmp_path / "run", watch=watch, tensorboard=True)
+    losses = watch.seen
+    watch = KillAfter()
+    train(tmp_path / "run", watch=watch, tensorboard=True)
+    losses = losses + watch.seen[len(losses) :]
+    found = accumulators.EventAccumulator(str(tmp_path / "run" / "logs" / "train"))
+    found.Reload()
+    written = {e.step: number(e.tensor_proto) for e in found.Tensors("batch_loss")}
+    assert written == {step: np.float32(losses[step - 1]) for step in range(2, 3 * STEPS, 2)}
+    assert len(found.Tensors("epoch_loss")) == 3
+
+
 def test_one_seed_gives_the_same_bits_twice(train, whole, tmp_path):
     train(tmp_path / "run")
     ends_as(tmp_path / "run", whole)
@@ -274,13 +295,45 @@ def test_weights_that_broke_after_a_finite_loss_are_not_saved(train, tmp_path):
     assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (0, 2)
 
 
-def test_a_run_that_another_callback_ends_is_saved(train, tmp_path):
-    class Enough(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.stop_training = epoch == 1
+class Enough(keras.callbacks.Callback):
+    """Ends the training after the second epoch; and before, a signal may come."""
 
-    train(tmp_path / "run", watch=Enough(), checkpoints=CheckpointSchedule(seconds=1e9))
-    assert newest_checkpoint(tmp_path / "run" / "checkpoints")[1:] == (2, 0)
+    def __init__(self, number=None):
+        super().__init__()
+        self.number, self.num_steps = number, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.num_steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 1
+        if epoch == 0 and self.number is not None:
+            signal.raise_signal(self.number)
+
+
+def test_a_run_that_another_callback_ends_is_saved_and_stays_finished(train, tmp_path, capsys):
+    directory = tmp_path / "run"
+    ended = train(directory, watch=Enough(), checkpoints=CheckpointSchedule(seconds=1e9))
+    found = newest_checkpoint(directory / "checkpoints")
+    assert found[1:] == (2, 0)
+    watch = Enough()
+    again = train(directory, watch=watch)
+    assert watch.num_steps == 0
+    said = f"A callback ended this run after epoch 2 of 3 epochs ({found.path})"
+    assert said in capsys.readouterr().out
+    for a, b in zip(ended.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)  # of both the average
+
+
+def test_a_run_that_a_signal_ended_is_not_finished(train, tmp_path, capsys):
+    directory = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(directory, watch=Enough(signal.SIGINT), checkpoints=CheckpointSchedule(seconds=1e9))
+    assert newest_checkpoint(directory / "checkpoints")[1:] == (1, 0)
+    watch = Enough()
+    train(directory, watch=watch)
+    assert watch.num_steps == STEPS
+    assert "Going on after epoch 1 of 3 epochs" in capsys.readouterr().out
 
 
 def test_a_second_process_is_refused_while_one_trains(train, tmp_path):

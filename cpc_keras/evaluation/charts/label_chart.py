@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cpc_keras.evaluation.charts.themed_svg import SERIES, legend_title, themed_svg
-from cpc_keras.evaluation.summary_table import ROW_TITLES
+from cpc_keras.evaluation.summary_table import row_title
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -100,9 +100,9 @@ def spread(cell: dict) -> float | None:
     return draws if draws is not None else cell.get("seed_deviation")
 
 
-def row_curves(summary: Sequence[dict]) -> list[tuple[str, list[dict]]]:
-    """Title and cells of each row of a summary, in its order."""
+def row_curves(summary: Sequence[dict], *, method: str = "cpc") -> list[tuple[str, list[dict]]]:
+    """Title and cells of each row of a summary, in its order, of an encoder of a method."""
     rows = dict.fromkeys(cell["row"] for cell in summary)
     return [
-        (ROW_TITLES.get(row, row), [cell for cell in summary if cell["row"] == row]) for row in rows
+        (row_title(row, method), [cell for cell in summary if cell["row"] == row]) for row in rows
     ]
