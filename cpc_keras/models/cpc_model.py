@@ -48,8 +48,8 @@ class CPCModel(PretrainingModel):
     `fit` and `evaluate` take images `[batch, height, width, channels]`, uint8 or float in [0, 255],
     as an array or a batched `tf.data.Dataset`, bare, as `(image, label)` pairs or as dicts with the
     key "image". Labels are ignored. They log `loss` (the mean over all directions and offsets of
-    the mean InfoNCE, nats), `accuracy` (share of predictions that rank the true patch first, ties
-    count as wrong) and `mutual_information` (ln N - loss, nats).
+    the mean InfoNCE, nats, and what regularizers of your own encoder add), `accuracy` (share of predictions that rank the true patch first, ties
+    count as wrong) and `mutual_information` (ln N - InfoNCE, nats).
 
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.
@@ -464,12 +464,21 @@ class CPCModel(PretrainingModel):
         patches = ops.stack(patches, axis=1)
         names = sorted(self.to_predictions.output)
         fixed = [v.value for v in self.to_predictions.non_trainable_variables]
+        of_weights = sum(v.regularizer is not None for v in self.to_predictions.trainable_variables)
 
         def predict(weights, chunk):
             copies = [
                 ops.reshape(chunk[:, n], (-1, *chunk.shape[3:])) for n in range(chunk.shape[1])
             ]
-            outputs, _ = self.to_predictions.stateless_call(weights, fixed, copies, training=True)
+            outputs, _, losses = self.to_predictions.stateless_call(
+                weights, fixed, copies, training=True, return_losses=True
+            )
+            if len(losses) > of_weights:
+                raise ValueError(
+                    "chunk_size keeps the codes of a chunk and not what layers add to the loss. "
+                    "Received an encoder or a context network with activity_regularizer or "
+                    "add_loss. Take it out, regularize weights, or use chunk_size=None."
+                )
             return [outputs[name] for name in names]
 
         outputs = in_chunks(
@@ -487,8 +496,8 @@ class CPCModel(PretrainingModel):
             names += ["accuracy_same_row", "accuracy_same_position"]
         return names
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean InfoNCE over all directions and offsets; labels are ignored."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean InfoNCE over all directions and offsets."""
         config = self._config
         predictions = {
             (direction, offset): y_pred[f"{direction}_{offset}"]
@@ -526,16 +535,17 @@ class CPCModel(PretrainingModel):
         contrast = InfoNCE(**likewise, candidates=candidates).contrast(targets, predictions)
         return ops.mean(contrast.correct)
 
-    def _check_data(self, data, batch_size):
+    def _check_data(self, x, y, batch_size):
         # How many images give every prediction a second candidate. Grids turn: a row of "left" is
         # a column of the image.
         rows, columns = self.grid
         widths = [rows if d in ("left", "right") else columns for d in self._config["directions"]]
         alone = {"same_position": True, "other_images": True, "same_row": min(widths) == 1}
         smallest_batch = 2 if alone.get(self._config["candidates"]) else 1
-        check_images(
-            data, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
+        x = check_images(
+            x, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
         )
+        return x, y
 
 
 def _mean(terms):

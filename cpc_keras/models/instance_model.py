@@ -172,8 +172,8 @@ class InstanceModel(PretrainingModel):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean loss of the batch and, in training, update the bank."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean loss of the batch; in training, the bank is updated."""
         index = ops.cast(x["index"], "int32")
         codes = l2_normalize(ops.cast(y_pred, "float32"))
         own = self.bank.rows(index)
@@ -211,15 +211,15 @@ class InstanceModel(PretrainingModel):
         correct = ops.all(ops.logical_or(negatives < positive[:, None], itself), axis=-1)
         return loss, ops.cast(correct, "float32")
 
-    def _check_data(self, data, batch_size):
-        if not _has_index(data):
+    def _check_data(self, x, y, batch_size):
+        if not _has_index(x):
             raise ValueError(
                 "Instance discrimination must know which image is which. Expected batches "
                 '{"image": images, "index": positions in the data set}, as data.image_batches '
-                f"gives them. Received: {_told(data)}. Of an array: fit(image_batches(images, "
+                f"gives them. Received: {_told(x)}. Of an array: fit(image_batches(images, "
                 'batch_size=64, epochs=1)), or {"image": images, "index": np.arange(len(images))}.'
             )
-        check_images(data, self.image_shape, batch_size=batch_size or 32)
+        return check_images(x, self.image_shape, batch_size=batch_size or 32), y
 
 
 def _has_index(data):

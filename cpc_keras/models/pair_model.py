@@ -173,8 +173,8 @@ class PairModel(PretrainingModel):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean InfoNCE; labels are ignored."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean InfoNCE."""
         pair = self.info_nce.contrast(y_pred["targets"], y_pred["predictions"])
         seen = {
             "accuracy": pair.correct,
@@ -184,11 +184,12 @@ class PairModel(PretrainingModel):
             self.averages[name].update_state(values)
         return self._share_of_replica(keras.ops.mean(pair.loss))
 
-    def _check_data(self, data, batch_size):
-        check_images(
-            data,
+    def _check_data(self, x, y, batch_size):
+        x = check_images(
+            x,
             self.image_shape,
             clips=self.views.takes_clips,
             batch_size=batch_size or 32,
             smallest_batch=2,
         )
+        return x, y

@@ -150,15 +150,15 @@ class PretextModel(PretrainingModel):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean cross-entropy; the data's own labels are ignored."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean cross-entropy; the data's own labels are ignored."""
         # Telling the true class from the others is what InfoNCE does with candidates.
         told = info_nce(y_pred["logits"], y_pred["labels"])
         self.accuracy.update_state(told.correct)
         return self._share_of_replica(ops.mean(told.loss))
 
-    def _check_data(self, data, batch_size):
-        check_images(data, self.image_shape, batch_size=batch_size or 32)
+    def _check_data(self, x, y, batch_size):
+        return check_images(x, self.image_shape, batch_size=batch_size or 32), y
 
 
 def _build_head(dim, hidden_dims, num_classes):
