@@ -15,6 +15,7 @@ from cpc_keras.models.check_arguments import (
     check_augmentation,
     check_directions,
     check_offsets,
+    checked_image_augmentation,
     checked_image_shape,
 )
 from cpc_keras.models.check_images import check_images
@@ -48,8 +49,9 @@ class CPCModel(PretrainingModel):
     `fit` and `evaluate` take images `[batch, height, width, channels]`, uint8 or float in [0, 255],
     as an array or a batched `tf.data.Dataset`, bare, as `(image, label)` pairs or as dicts with the
     key "image". Labels are ignored. They log `loss` (the mean over all directions and offsets of
-    the mean InfoNCE, nats, and what regularizers of your own encoder add), `accuracy` (share of predictions that rank the true patch first, ties
-    count as wrong) and `mutual_information` (ln N - InfoNCE, nats).
+    the mean InfoNCE, nats, and what regularizers of your own encoder add), `accuracy` (share of
+    predictions that rank the true patch first, ties count as wrong) and `mutual_information`
+    (ln N - InfoNCE, nats).
 
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.
@@ -103,7 +105,8 @@ class CPCModel(PretrainingModel):
         pooling: how the grid becomes features: "mean", "max" or a coarse grid such as "3x3".
         patch_augmentation: layer applied to each patch alone in training, a name of
             `augmentations.patch_augmentation` ("light", "cpc_v1", "cpc_v2") or `None`.
-        image_augmentation: layer applied to whole images in training, before they are cut.
+        image_augmentation: layer applied to whole images in training, before they are cut, or a
+            name of `augmentations.image_augmentation`.
         independent_targets: take the patches that are predicted from a second, independently
             augmented copy of the image. What `image_augmentation` changes (pose, say) can then not
             be predicted, and the features need not tell it. Not in the papers, where only patches
@@ -167,7 +170,7 @@ class CPCModel(PretrainingModel):
         features: str = "codes",
         pooling: str = "mean",
         patch_augmentation: str | keras.layers.Layer | None = "cpc_v2",
-        image_augmentation: keras.layers.Layer | None = None,
+        image_augmentation: str | keras.layers.Layer | None = None,
         independent_targets: bool = False,
         allow_overlap: bool = False,
         chunk_size: int | None = None,
@@ -306,7 +309,12 @@ class CPCModel(PretrainingModel):
                 patch_augmentation, (size, size, self.image_shape[-1]), seed=config["seed"]
             )
         check_augmentation("patch_augmentation", patch_augmentation)
-        check_augmentation("image_augmentation", image_augmentation)
+        image_augmentation = checked_image_augmentation(
+            image_augmentation,
+            self.image_shape,
+            # Far from the seeds that the layers of a patch augmentation count up from.
+            seed=None if config["seed"] is None else config["seed"] + 1000,
+        )
         if config["independent_targets"] and image_augmentation is None:
             raise ValueError(
                 "independent_targets=True predicts patches of a second augmented copy of an image, "

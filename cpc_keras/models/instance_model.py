@@ -3,10 +3,9 @@
 import keras
 from keras import layers, ops
 
-from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.layers import MemoryBank
 from cpc_keras.losses import noise_contrastive
-from cpc_keras.models.check_arguments import check_augmentation, checked_image_shape
+from cpc_keras.models.check_arguments import checked_image_augmentation, checked_image_shape
 from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.ops import gather_replicas, info_nce, l2_normalize
@@ -47,7 +46,8 @@ class InstanceModel(PretrainingModel):
         encoder: a name (`encoders.PATCH_ENCODERS`: "small", "resnet18", ...) or any `keras.Model`
             from images `[batch, height, width, channels]`, pixels in [0, 255], to codes. Trainable
             batch normalisation is refused.
-        normalization: of the named encoders: "group", "layer" or "none".
+        normalization: of the named encoders: "group", "layer" or "none"; by default the encoder's
+            own, see `encoders.patch_encoder`.
         dim: length of the codes that are compared.
         normalize_codes: give each number of the codes the mean 0 and the variance 1 over the batch
             (batch normalisation without scale and shift), in training alone. The paper's encoder
@@ -123,11 +123,9 @@ class InstanceModel(PretrainingModel):
         }
         self.temperature, self.num_negatives = temperature, num_negatives
         self.proximal_weight = proximal_weight
-        if isinstance(image_augmentation, str):
-            image_augmentation = named_image_augmentation(
-                image_augmentation, self.image_shape, seed=seed
-            )
-        check_augmentation("image_augmentation", image_augmentation)
+        image_augmentation = checked_image_augmentation(
+            image_augmentation, self.image_shape, seed=seed
+        )
         self.image_augmentation = image_augmentation
         self.bank = MemoryBank(num_images, dim=dim, momentum=bank_momentum, seed=seed)
         if num_negatives is not None:

@@ -42,7 +42,8 @@ class PairModel(PretrainingModel):
         encoder: a name (`encoders.PATCH_ENCODERS`: "small", "resnet18", ...) or any `keras.Model`
             from images `[batch, height, width, channels]`, pixels in [0, 255], to codes. Trainable
             batch normalisation is refused: its statistics tell which images came together.
-        normalization: of the named encoders: "group", "layer" or "none".
+        normalization: of the named encoders: "group", "layer" or "none"; by default the encoder's
+            own, see `encoders.patch_encoder`.
         head: layer from codes to the vectors that are compared, in training alone; by default
             codes are compared themselves.
         symmetric: ask both halves for each other, and among the other images' halves of both kinds
@@ -78,7 +79,7 @@ class PairModel(PretrainingModel):
         *,
         views: keras.layers.Layer,
         encoder: str | keras.Model = "small",
-        normalization: str = "group",
+        normalization: str | None = None,
         head: keras.layers.Layer | None = None,
         symmetric: bool = False,
         similarity: str | None = None,

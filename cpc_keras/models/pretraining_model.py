@@ -258,4 +258,8 @@ class PretrainingModel(keras.Model):
                 config[name] = keras.saving.deserialize_keras_object(
                     config[name], custom_objects=custom_objects
                 )
+        for name in ("encoder", "patch_encoder"):
+            if isinstance(config.get(name), keras.Model):
+                # Files of before may name one, which was ignored.
+                config["normalization"] = None
         return cls(**config)

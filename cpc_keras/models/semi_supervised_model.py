@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from cpc_keras.encoders import patch_encoder as checked_encoder
 from cpc_keras.losses import UnlabeledTerm
-from cpc_keras.models.check_arguments import check_augmentation, checked_image_shape
+from cpc_keras.models.check_arguments import checked_image_augmentation, checked_image_shape
 from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.ops import gather_replicas
@@ -49,13 +49,15 @@ class SemiSupervisedModel(PretrainingModel):
         num_classes: number of classes, 2 or more.
         encoder: a name (`encoders.PATCH_ENCODERS`) or any `keras.Model` from images to codes;
             trainable batch normalization is refused as in `PairModel`.
-        normalization: of the named encoders: "group", "layer" or "none".
+        normalization: of the named encoders: "group", "layer" or "none"; by default the encoder's
+            own, see `encoders.patch_encoder`.
         terms: `UnlabeledTerm`s of unlike names.
         views: layer from images to `(tiles, labels)`, tiles `[batch, copies, 1, height, width,
             channels]` of the images' shape, the first copy the image itself, and labels
             `[batch, copies]` in 0 to `views.num_classes - 1`.
         task_weight: factor of the pretext task's cross-entropy; S4L has 1.
-        image_augmentation: random layer that keeps the shape, applied to all images in training.
+        image_augmentation: random layer that keeps the shape, or name of
+            `augmentations.image_augmentation`, applied to all images in training.
 
     Raises:
         ValueError: arguments that are not as above; in `fit`, batches without labels, labels or
@@ -81,16 +83,15 @@ class SemiSupervisedModel(PretrainingModel):
         num_classes: int,
         *,
         encoder: str | keras.Model = "small",
-        normalization: str = "group",
+        normalization: str | None = None,
         terms: Sequence[UnlabeledTerm] = (),
         views: keras.layers.Layer | None = None,
         task_weight: float = 1.0,
-        image_augmentation: keras.layers.Layer | None = None,
+        image_augmentation: str | keras.layers.Layer | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.image_shape = checked_image_shape(image_shape)
-        check_augmentation("image_augmentation", image_augmentation)
         terms = _checked_terms(terms)
         if int(num_classes) != num_classes or num_classes < 2:
             raise ValueError(f"num_classes must be 2 or more. Received: {num_classes!r}.")
@@ -118,7 +119,9 @@ class SemiSupervisedModel(PretrainingModel):
         self.encoder = keras.Model(images, features, name="encoder")
         to_logits = layers.Dense(self.num_classes, dtype="float32", name="logits")
         self.classifier = keras.Model(images, to_logits(features), name="classifier")
-        self.network = self._build_network(to_logits, image_augmentation)
+        self.network = self._build_network(
+            to_logits, checked_image_augmentation(image_augmentation, self.image_shape)
+        )
         self.averages = {name: keras.metrics.Mean(name=name) for name in self._average_names()}
         self._class_weight = None
         self.built = True

@@ -124,3 +124,44 @@ def test_chunks_keep_regularizers_of_weights_and_refuse_what_they_would_lose():
         model.compile(optimizer="sgd", run_eagerly=True)
         with pytest.raises(ValueError, match="activity_regularizer or add_loss"):
             model.fit(IMAGES, verbose=0)
+
+
+ON_JAX = """
+import keras
+import numpy as np
+from cpc_keras import CPCModel
+from cpc_keras.methods import supervised
+
+def encoder(shape, **options):
+    dense = keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(100.0), **options)
+    scale = keras.layers.Rescaling(1 / 255)
+    return keras.Sequential([keras.Input(shape), scale, keras.layers.Flatten(), dense])
+
+images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), "uint8")
+for chunk_size in (None, 3):
+    own = encoder((4, 4, 1))
+    model = CPCModel((8, 8, 1), patch_encoder=own, patch_size=4, patch_stride=2, offsets=(2,),
+                     directions=("down",), context_blocks=1, context_filters=4,
+                     patch_augmentation=None, chunk_size=chunk_size)
+    model.compile(optimizer=keras.optimizers.SGD(1e-3))
+    before = float(sum(model.losses))
+    logs = model.fit(images, verbose=0).history
+    assert before > 100 and before < logs["loss"][0] < before + 30, logs
+    np.testing.assert_allclose(float(sum(model.losses)), 0.64 * before, rtol=0.05)
+
+model = supervised((8, 8, 1), 3, encoder=encoder((8, 8, 1), activity_regularizer="l2"))
+model.compile(optimizer=keras.optimizers.SGD(0.0))
+batch = {"image": images, "label": np.array([0, 1, 2, -1, 2, -1, -1, 1])}
+of_nothing = dict.fromkeys(range(3), 0.0)
+found = [model.fit(batch, class_weight=w, verbose=0).history for w in (None, of_nothing, None)]
+assert [h["cross_entropy"][0] > 0 for h in found] == [True, False, True], found
+assert found[1]["loss"][0] > float(sum(model.losses)) > 100
+expected = model.classifier.predict(images, verbose=0)
+np.testing.assert_allclose(model.predict(batch, verbose=0), expected, rtol=1e-5, atol=1e-6)
+print("all is well")
+"""
+
+
+@pytest.mark.slow
+def test_added_losses_class_weights_and_predictions_on_jax(run_on_jax):
+    assert run_on_jax(ON_JAX).strip().endswith("all is well")

@@ -72,7 +72,8 @@ TINY = {
             "needs the name of one. Received the layer 'masked_context",
         ),
         ({"patch_augmentation": lambda x: x}, "patch_augmentation must be a keras.layers.Layer"),
-        ({"image_augmentation": "default"}, "image_augmentation must be a .*Received: 'default'"),
+        ({"image_augmentation": "default"}, "image augmentation must be one of .*'default'"),
+        ({"image_augmentation": lambda x: x}, "image_augmentation must be a keras.layers.Layer"),
         (
             {"image_augmentation": keras.layers.RandomCrop(12, 12)},
             r"must keep the shape of the images, \(16, 20, 1\). .*\(12, 12, 1\)",
@@ -235,6 +236,13 @@ def test_one_image_suffices_where_it_holds_several_candidates(candidates):
     model = CPCModel(SHAPE, **TINY, candidates=candidates)
     model.compile(optimizer="sgd", run_eagerly=True)
     assert np.isfinite(model.evaluate(images[:1], verbose=0)).all()
+
+
+def test_a_name_is_taken_as_image_augmentation():
+    model = CPCModel(SHAPE, **TINY, image_augmentation="photos", independent_targets=True)
+    again = CPCModel.from_config(model.get_config())
+    for one in (model, again):
+        assert "augment_photos" in {layer.name for layer in one.network.layers}
 
 
 def test_a_layer_of_the_users_own_is_taken_as_augmentation():
