@@ -62,7 +62,7 @@ def patch_encoder(
 
     Raises:
         ValueError: unknown name, a model whose input or output does not fit, trainable batch
-            normalisation, or `width` or `depth` of an encoder that has its own.
+            normalisation, or `normalization`, `width` or `depth` of an encoder that has its own.
 
     Example:
         >>> patch_encoder("tiny", patch_shape=(8, 8, 1)).output_shape
@@ -81,6 +81,12 @@ def patch_encoder(
         raise ValueError(
             f"width and depth belong to the named encoders {_SIZED}. Received: width={width!r}, "
             f"depth={depth!r} with {encoder!r}. Build the model in the size that is wanted."
+        )
+    if normalization is not None:
+        raise ValueError(
+            f"normalization belongs to the named encoders {sorted(PATCH_ENCODERS)}. Received: "
+            f"normalization={normalization!r} with {encoder!r}. Build the model with the layers "
+            "that are wanted, and pass None."
         )
     if not isinstance(encoder, keras.Model):
         raise ValueError(

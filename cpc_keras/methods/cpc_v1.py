@@ -46,4 +46,6 @@ def cpc_v1(image_shape: tuple[int, int, int] = (256, 256, 1), **options) -> CPCM
         "patch_augmentation": "cpc_v1",
         "pooling": "mean",
     }
+    if not isinstance(options.get("patch_encoder", ""), str):
+        del paper["normalization"]  # a model has its own
     return CPCModel(image_shape, **{**paper, **options})

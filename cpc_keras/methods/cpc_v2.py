@@ -34,7 +34,6 @@ def cpc_v2(image_shape: tuple[int, int, int] = (260, 260, 3), **options) -> CPCM
     """
     paper = {
         "patch_encoder": "resnet161",
-        "normalization": "group",
         "patch_size": 80,
         "patch_stride": 36,
         "offsets": (3, 4, 5),

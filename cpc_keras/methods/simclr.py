@@ -15,6 +15,7 @@ def simclr(
     *,
     image_augmentation: str | keras.layers.Layer | None = None,
     encoder: str | keras.Model | None = None,
+    normalization: str | None = None,
     temperature: float | None = None,
     projection_dim: int = 128,
     seed: int | None = None,
@@ -35,6 +36,7 @@ def simclr(
             appendices A and B.9).
         encoder: as for `PairModel`. Default: ResNet-50 of four stages, 2048 features (section 2.1;
             its 3x3 stem without pooling for small images, appendix B.9).
+        normalization: of named encoders and the default; see `PairModel`.
         temperature: divisor of the cosines. Default: 0.1, for sides up to 64 0.5.
         projection_dim: length of the vectors that are compared (section 2.1).
         seed: integer, for the augmentation.
@@ -56,11 +58,12 @@ def simclr(
     if isinstance(image_augmentation, str):
         image_augmentation = named_image_augmentation(image_augmentation, image_shape, seed=seed)
     if encoder is None:
-        encoder = named_resnet("resnet50", image_shape, num_stages=4)
+        layers_of = {"num_stages": 4, "normalization": normalization or "group"}
+        encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
     if temperature is None:
         temperature = 0.5 if small else 0.1
 
-    encoder = patch_encoder(encoder, patch_shape=image_shape)
+    encoder = patch_encoder(encoder, patch_shape=image_shape, normalization=normalization)
     dim = encoder(keras.Input(image_shape)).shape[-1]
     head = [layers.Dense(dim), layers.ReLU(), layers.Dense(projection_dim, use_bias=False)]
     return PairModel(

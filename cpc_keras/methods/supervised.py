@@ -13,6 +13,7 @@ def supervised(
     *,
     image_augmentation: str | keras.layers.Layer | None = None,
     encoder: str | keras.Model | None = None,
+    normalization: str | None = None,
     seed: int | None = None,
     **options,
 ) -> SemiSupervisedModel:
@@ -29,6 +30,7 @@ def supervised(
             the shape, or `None` for none.
         encoder: as for `SemiSupervisedModel`. Default: ResNet-50 of four stages (S4L's, which is
             four times as wide), with one-group normalization in place of that of batches.
+        normalization: of named encoders and the default; see `SemiSupervisedModel`.
         seed: integer, for the augmentation.
         **options: further arguments of `SemiSupervisedModel`.
 
@@ -45,11 +47,13 @@ def supervised(
     if isinstance(image_augmentation, str):
         image_augmentation = named_image_augmentation(image_augmentation, image_shape, seed=seed)
     if encoder is None:
-        encoder = named_resnet("resnet50", image_shape, num_stages=4)
+        layers_of = {"num_stages": 4, "normalization": normalization or "group"}
+        encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
     return SemiSupervisedModel(
         image_shape,
         num_classes,
         encoder=encoder,
+        normalization=normalization,
         image_augmentation=image_augmentation,
         **options,
     )

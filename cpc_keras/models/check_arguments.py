@@ -4,16 +4,24 @@ from collections.abc import Iterable
 
 import keras
 
+from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.ops import DIRECTIONS
 
 
 def check_augmentation(name, augmentation):
     """Refuse what is neither a layer nor `None`."""
     if augmentation is not None and not isinstance(augmentation, keras.layers.Layer):
-        names = " or a name" if name == "patch_augmentation" else ""
         raise ValueError(
-            f"{name} must be a keras.layers.Layer, None{names}. Received: {augmentation!r}."
+            f"{name} must be a keras.layers.Layer, None or a name. Received: {augmentation!r}."
         )
+
+
+def checked_image_augmentation(augmentation, image_shape, *, seed=None):
+    """Return the layer that a name stands for, a layer or `None`, or refuse what is neither."""
+    if isinstance(augmentation, str):
+        return named_image_augmentation(augmentation, image_shape, seed=seed)
+    check_augmentation("image_augmentation", augmentation)
+    return augmentation
 
 
 def checked_image_shape(image_shape):

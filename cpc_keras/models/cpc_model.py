@@ -15,6 +15,7 @@ from cpc_keras.models.check_arguments import (
     check_augmentation,
     check_directions,
     check_offsets,
+    checked_image_augmentation,
     checked_image_shape,
 )
 from cpc_keras.models.check_images import check_images
@@ -48,8 +49,9 @@ class CPCModel(PretrainingModel):
     `fit` and `evaluate` take images `[batch, height, width, channels]`, uint8 or float in [0, 255],
     as an array or a batched `tf.data.Dataset`, bare, as `(image, label)` pairs or as dicts with the
     key "image". Labels are ignored. They log `loss` (the mean over all directions and offsets of
-    the mean InfoNCE, nats), `accuracy` (share of predictions that rank the true patch first, ties
-    count as wrong) and `mutual_information` (ln N - loss, nats).
+    the mean InfoNCE, nats, and what regularizers of your own encoder add), `accuracy` (share of
+    predictions that rank the true patch first, ties count as wrong) and `mutual_information`
+    (ln N - InfoNCE, nats).
 
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.
@@ -103,7 +105,8 @@ class CPCModel(PretrainingModel):
         pooling: how the grid becomes features: "mean", "max" or a coarse grid such as "3x3".
         patch_augmentation: layer applied to each patch alone in training, a name of
             `augmentations.patch_augmentation` ("light", "cpc_v1", "cpc_v2") or `None`.
-        image_augmentation: layer applied to whole images in training, before they are cut.
+        image_augmentation: layer applied to whole images in training, before they are cut, or a
+            name of `augmentations.image_augmentation`.
         independent_targets: take the patches that are predicted from a second, independently
             augmented copy of the image. What `image_augmentation` changes (pose, say) can then not
             be predicted, and the features need not tell it. Not in the papers, where only patches
@@ -167,7 +170,7 @@ class CPCModel(PretrainingModel):
         features: str = "codes",
         pooling: str = "mean",
         patch_augmentation: str | keras.layers.Layer | None = "cpc_v2",
-        image_augmentation: keras.layers.Layer | None = None,
+        image_augmentation: str | keras.layers.Layer | None = None,
         independent_targets: bool = False,
         allow_overlap: bool = False,
         chunk_size: int | None = None,
@@ -306,7 +309,12 @@ class CPCModel(PretrainingModel):
                 patch_augmentation, (size, size, self.image_shape[-1]), seed=config["seed"]
             )
         check_augmentation("patch_augmentation", patch_augmentation)
-        check_augmentation("image_augmentation", image_augmentation)
+        image_augmentation = checked_image_augmentation(
+            image_augmentation,
+            self.image_shape,
+            # Far from the seeds that the layers of a patch augmentation count up from.
+            seed=None if config["seed"] is None else config["seed"] + 1000,
+        )
         if config["independent_targets"] and image_augmentation is None:
             raise ValueError(
                 "independent_targets=True predicts patches of a second augmented copy of an image, "
@@ -464,12 +472,21 @@ class CPCModel(PretrainingModel):
         patches = ops.stack(patches, axis=1)
         names = sorted(self.to_predictions.output)
         fixed = [v.value for v in self.to_predictions.non_trainable_variables]
+        of_weights = sum(v.regularizer is not None for v in self.to_predictions.trainable_variables)
 
         def predict(weights, chunk):
             copies = [
                 ops.reshape(chunk[:, n], (-1, *chunk.shape[3:])) for n in range(chunk.shape[1])
             ]
-            outputs, _ = self.to_predictions.stateless_call(weights, fixed, copies, training=True)
+            outputs, _, losses = self.to_predictions.stateless_call(
+                weights, fixed, copies, training=True, return_losses=True
+            )
+            if len(losses) > of_weights:
+                raise ValueError(
+                    "chunk_size keeps the codes of a chunk and not what layers add to the loss. "
+                    "Received an encoder or a context network with activity_regularizer or "
+                    "add_loss. Take it out, regularize weights, or use chunk_size=None."
+                )
             return [outputs[name] for name in names]
 
         outputs = in_chunks(
@@ -487,8 +504,8 @@ class CPCModel(PretrainingModel):
             names += ["accuracy_same_row", "accuracy_same_position"]
         return names
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean InfoNCE over all directions and offsets; labels are ignored."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean InfoNCE over all directions and offsets."""
         config = self._config
         predictions = {
             (direction, offset): y_pred[f"{direction}_{offset}"]
@@ -526,16 +543,17 @@ class CPCModel(PretrainingModel):
         contrast = InfoNCE(**likewise, candidates=candidates).contrast(targets, predictions)
         return ops.mean(contrast.correct)
 
-    def _check_data(self, data, batch_size):
+    def _check_data(self, x, y, batch_size):
         # How many images give every prediction a second candidate. Grids turn: a row of "left" is
         # a column of the image.
         rows, columns = self.grid
         widths = [rows if d in ("left", "right") else columns for d in self._config["directions"]]
         alone = {"same_position": True, "other_images": True, "same_row": min(widths) == 1}
         smallest_batch = 2 if alone.get(self._config["candidates"]) else 1
-        check_images(
-            data, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
+        x = check_images(
+            x, self.image_shape, batch_size=batch_size or 32, smallest_batch=smallest_batch
         )
+        return x, y
 
 
 def _mean(terms):

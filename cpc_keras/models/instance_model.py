@@ -3,10 +3,9 @@
 import keras
 from keras import layers, ops
 
-from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.layers import MemoryBank
 from cpc_keras.losses import noise_contrastive
-from cpc_keras.models.check_arguments import check_augmentation, checked_image_shape
+from cpc_keras.models.check_arguments import checked_image_augmentation, checked_image_shape
 from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.ops import gather_replicas, info_nce, l2_normalize
@@ -47,7 +46,8 @@ class InstanceModel(PretrainingModel):
         encoder: a name (`encoders.PATCH_ENCODERS`: "small", "resnet18", ...) or any `keras.Model`
             from images `[batch, height, width, channels]`, pixels in [0, 255], to codes. Trainable
             batch normalisation is refused.
-        normalization: of the named encoders: "group", "layer" or "none".
+        normalization: of the named encoders: "group", "layer" or "none"; by default the encoder's
+            own, see `encoders.patch_encoder`.
         dim: length of the codes that are compared.
         normalize_codes: give each number of the codes the mean 0 and the variance 1 over the batch
             (batch normalisation without scale and shift), in training alone. The paper's encoder
@@ -123,11 +123,9 @@ class InstanceModel(PretrainingModel):
         }
         self.temperature, self.num_negatives = temperature, num_negatives
         self.proximal_weight = proximal_weight
-        if isinstance(image_augmentation, str):
-            image_augmentation = named_image_augmentation(
-                image_augmentation, self.image_shape, seed=seed
-            )
-        check_augmentation("image_augmentation", image_augmentation)
+        image_augmentation = checked_image_augmentation(
+            image_augmentation, self.image_shape, seed=seed
+        )
         self.image_augmentation = image_augmentation
         self.bank = MemoryBank(num_images, dim=dim, momentum=bank_momentum, seed=seed)
         if num_negatives is not None:
@@ -172,8 +170,8 @@ class InstanceModel(PretrainingModel):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean loss of the batch and, in training, update the bank."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean loss of the batch; in training, the bank is updated."""
         index = ops.cast(x["index"], "int32")
         codes = l2_normalize(ops.cast(y_pred, "float32"))
         own = self.bank.rows(index)
@@ -211,15 +209,15 @@ class InstanceModel(PretrainingModel):
         correct = ops.all(ops.logical_or(negatives < positive[:, None], itself), axis=-1)
         return loss, ops.cast(correct, "float32")
 
-    def _check_data(self, data, batch_size):
-        if not _has_index(data):
+    def _check_data(self, x, y, batch_size):
+        if not _has_index(x):
             raise ValueError(
                 "Instance discrimination must know which image is which. Expected batches "
                 '{"image": images, "index": positions in the data set}, as data.image_batches '
-                f"gives them. Received: {_told(data)}. Of an array: fit(image_batches(images, "
+                f"gives them. Received: {_told(x)}. Of an array: fit(image_batches(images, "
                 'batch_size=64, epochs=1)), or {"image": images, "index": np.arange(len(images))}.'
             )
-        check_images(data, self.image_shape, batch_size=batch_size or 32)
+        return check_images(x, self.image_shape, batch_size=batch_size or 32), y
 
 
 def _has_index(data):

@@ -43,7 +43,8 @@ class PairModel(PretrainingModel):
         encoder: a name (`encoders.PATCH_ENCODERS`: "small", "resnet18", ...) or any `keras.Model`
             from images `[batch, height, width, channels]`, pixels in [0, 255], to codes. Trainable
             batch normalisation is refused: its statistics tell which images came together.
-        normalization: of the named encoders: "group", "layer" or "none".
+        normalization: of the named encoders: "group", "layer" or "none"; by default the encoder's
+            own, see `encoders.patch_encoder`.
         head: layer from codes to the vectors that are compared, in training alone; by default
             codes are compared themselves.
         symmetric: ask both halves for each other, and among the other images' halves of both kinds
@@ -79,7 +80,7 @@ class PairModel(PretrainingModel):
         *,
         views: keras.layers.Layer,
         encoder: str | keras.Model = "small",
-        normalization: str = "group",
+        normalization: str | None = None,
         head: keras.layers.Layer | None = None,
         symmetric: bool = False,
         similarity: str | None = None,
@@ -174,8 +175,8 @@ class PairModel(PretrainingModel):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean InfoNCE; labels are ignored."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean InfoNCE."""
         pair = self.info_nce.contrast(y_pred["targets"], y_pred["predictions"])
         seen = {
             "accuracy": pair.correct,
@@ -185,11 +186,12 @@ class PairModel(PretrainingModel):
             self.averages[name].update_state(values)
         return self._share_of_replica(keras.ops.mean(pair.loss))
 
-    def _check_data(self, data, batch_size):
-        check_images(
-            data,
+    def _check_data(self, x, y, batch_size):
+        x = check_images(
+            x,
             self.image_shape,
             clips=self.views.takes_clips,
             batch_size=batch_size or 32,
             smallest_batch=2,
         )
+        return x, y

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.encoders import reapply_layers
-from cpc_keras.models.check_arguments import check_augmentation, checked_image_shape
+from cpc_keras.models.check_arguments import checked_image_augmentation, checked_image_shape
 from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.ops import info_nce
@@ -46,7 +45,8 @@ class PretextModel(PretrainingModel):
             0 to `views.num_classes - 1`.
         encoder: a name (`encoders.PATCH_ENCODERS`: "small", "resnet18", ...) or any `keras.Model`
             from images `[batch, height, width, channels]`, pixels in [0, 255], to codes.
-        normalization: of the named encoders: "group", "layer" or "none".
+        normalization: of the named encoders: "group", "layer" or "none"; by default the encoder's
+            own, see `encoders.patch_encoder`.
         hidden_dims: lengths of the hidden layers (ReLU) between codes and classes.
         image_augmentation: layer, or name of `augmentations.image_augmentation`, applied to whole
             images in training, before `views`; `None`: nothing.
@@ -93,11 +93,9 @@ class PretextModel(PretrainingModel):
             "image_augmentation": image_augmentation,
             "seed": seed,
         }
-        if isinstance(image_augmentation, str):
-            image_augmentation = named_image_augmentation(
-                image_augmentation, self.image_shape, seed=seed
-            )
-        check_augmentation("image_augmentation", image_augmentation)
+        image_augmentation = checked_image_augmentation(
+            image_augmentation, self.image_shape, seed=seed
+        )
         self.views, self.image_augmentation = views, image_augmentation
         self.encoder = self._build_encoder(encoder, normalization)
         self.network = self._build_network(hidden_dims)
@@ -150,15 +148,15 @@ class PretextModel(PretrainingModel):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean cross-entropy; the data's own labels are ignored."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The mean cross-entropy; the data's own labels are ignored."""
         # Telling the true class from the others is what InfoNCE does with candidates.
         told = info_nce(y_pred["logits"], y_pred["labels"])
         self.accuracy.update_state(told.correct)
         return self._share_of_replica(ops.mean(told.loss))
 
-    def _check_data(self, data, batch_size):
-        check_images(data, self.image_shape, batch_size=batch_size or 32)
+    def _check_data(self, x, y, batch_size):
+        return check_images(x, self.image_shape, batch_size=batch_size or 32), y
 
 
 def _build_head(dim, hidden_dims, num_classes):

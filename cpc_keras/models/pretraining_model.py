@@ -3,9 +3,13 @@
 import os
 
 import keras
+from keras import ops
 
 from cpc_keras.encoders import patch_encoder as checked_encoder
 from cpc_keras.ops import num_replicas
+
+# Arguments of `keras.Model.compile` for what these models have themselves.
+_OF_THE_MODEL = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class PretrainingModel(keras.Model):
@@ -13,32 +17,114 @@ class PretrainingModel(keras.Model):
 
     Subclasses set `encoder` (functional `keras.Model`, images to features), `network` (what is
     trained) and `image_shape`, keep their arguments in `_config`, name those of them that may be
-    layers, or lists of them, in `layer_arguments`, and look at data in `_check_data`. Use one of
-    them: `CPCModel`, `PairModel`, `PretextModel`, `InstanceModel`, `SemiSupervisedModel`.
+    layers, or lists of them, in `layer_arguments`, look at data in `_check_data` and compute what
+    is minimised in `_method_loss`. Use one of them: `CPCModel`, `PairModel`, `PretextModel`,
+    `InstanceModel`, `SemiSupervisedModel`.
 
     Attributes:
         judges_held_out: whether `evaluate` means something for images that were not trained on.
+        takes_sample_weight: whether the loss weights its examples.
     """
 
     judges_held_out = True
+    takes_sample_weight = False
 
     layer_arguments = ()
 
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        *args,
+        **kwargs,
+    ):
+        """Choose the optimizer, and how steps run; arguments are those of `keras.Model.compile`.
+
+        Raises:
+            ValueError: a `loss`, `loss_weights`, `metrics` or `weighted_metrics`: the model has its
+                own, and would ignore or break on others.
+        """
+        own = (loss, loss_weights, metrics, weighted_metrics)
+        given = {name: value for name, value in zip(_OF_THE_MODEL, own, strict=True) if value}
+        if given:
+            logged = ", ".join(dict.fromkeys(["loss", *(metric.name for metric in self.metrics)]))
+            raise ValueError(
+                f"{type(self).__name__} has a loss of its own and logs {logged}. Expected "
+                f"compile(optimizer=...) without {', '.join(_OF_THE_MODEL)}. Received: "
+                f"{', '.join(f'{name}={value!r}' for name, value in given.items())}."
+            )
+        super().compile(optimizer, None, None, None, None, *args, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile as a saved model was; Keras leaves models with a `compile` of their own alone."""
+        config = keras.saving.deserialize_keras_object(config)
+        # Files of before may hold what was ignored.
+        self.compile(**{k: v for k, v in config.items() if k not in _OF_THE_MODEL})
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, batch_size=None, *args, class_weight=None, **kwargs):
         """Train on images; arguments and result are those of `keras.Model.fit`.
 
         Raises:
-            ValueError: images of the wrong rank, shape or type, or batches of a single image where
-                that leaves one candidate.
+            ValueError: images of the wrong rank, shape or type, batches of a single image where
+                that leaves one candidate, or weights where there are no labels. (What only the
+                values of a dataset's first batch tell is found when it is read: TensorFlow then
+                raises `tf.errors.InvalidArgumentError` with the same words.)
         """
-        self._check_data(x, batch_size)
+        self._check_sample_weight(kwargs.get("sample_weight"))
+        self._weight_classes(class_weight)
+        x, y = self._check_data(x, y, batch_size)
+        held_out = kwargs.get("validation_data")
+        if held_out is not None:
+            size = kwargs.get("validation_batch_size") or batch_size
+            *held_out, weights = keras.utils.unpack_x_y_sample_weight(held_out)
+            held_out = self._check_data(*held_out, size)
+            kwargs["validation_data"] = keras.utils.pack_x_y_sample_weight(*held_out, weights)
         self._build_optimizer()
-        return super().fit(x, y, batch_size=batch_size, **kwargs)
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
-        """Measure loss, accuracy and mutual information; as `keras.Model.evaluate`."""
-        self._check_data(x, batch_size)
-        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Measure what `fit` logs; as `keras.Model.evaluate`."""
+        self._check_sample_weight(kwargs.get("sample_weight"))
+        if not kwargs.get("_use_cached_eval_dataset"):  # what `fit` validates on, it has checked
+            x, y = self._check_data(x, y, batch_size)
+        return super().evaluate(x, y, batch_size, *args, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the method's loss and what the layers of one's own encoder add to it.
+
+        That is regularizers of weights and activities and `add_loss`, as in `keras.Model`. The
+        `loss` that is logged contains them; accuracies and bounds are of the method alone.
+        """
+        self._check_sample_weight(sample_weight)
+        # Taken first: a method may call layers once more, which then forget what they added.
+        added = [ops.sum(ops.cast(loss, "float32")) for loss in self.losses]
+        loss = self._method_loss(x, y, y_pred, sample_weight, training)
+        return loss + self._share_of_replica(sum(added)) if added else loss
+
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """A replica's share of what is minimised, a scalar; arguments as of `compute_loss`."""
+        raise NotImplementedError
+
+    def _check_sample_weight(self, sample_weight):
+        # Not in `compute_loss` alone: where there is no `y`, Keras drops the weights before.
+        if sample_weight is not None and not self.takes_sample_weight:
+            self._refuse_weights("sample_weight")
+
+    def _weight_classes(self, class_weight):
+        """Weight labelled images by their class, or refuse it."""
+        if class_weight is not None:
+            self._refuse_weights("class_weight")
+
+    def _refuse_weights(self, name):
+        raise ValueError(
+            f"{type(self).__name__} learns without labels, all images alike, and takes no {name}. "
+            "Weights of labelled images are for SemiSupervisedModel."
+        )
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Return the metrics, as `keras.Model.compute_metrics`."""
@@ -151,8 +237,8 @@ class PretrainingModel(keras.Model):
         """A replica's share of the mean over all: Keras adds up what replicas give."""
         return loss / num_replicas()
 
-    def _check_data(self, data, batch_size):
-        """Refuse data that cannot be trained on, before Keras does something with it."""
+    def _check_data(self, x, y, batch_size):
+        """Refuse what cannot be trained on; return `x` and `y` as Keras is to have them."""
         raise NotImplementedError
 
     def get_config(self):
@@ -172,4 +258,8 @@ class PretrainingModel(keras.Model):
                 config[name] = keras.saving.deserialize_keras_object(
                     config[name], custom_objects=custom_objects
                 )
+        for name in ("encoder", "patch_encoder"):
+            if isinstance(config.get(name), keras.Model):
+                # Files of before may name one, which was ignored.
+                config["normalization"] = None
         return cls(**config)

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from cpc_keras.encoders import patch_encoder as checked_encoder
 from cpc_keras.losses import UnlabeledTerm
-from cpc_keras.models.check_arguments import check_augmentation, checked_image_shape
+from cpc_keras.models.check_arguments import checked_image_augmentation, checked_image_shape
 from cpc_keras.models.check_images import check_images
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.ops import gather_replicas
@@ -25,10 +25,16 @@ class SemiSupervisedModel(PretrainingModel):
     them (S4L, Zhai et al. 2019, arXiv:1905.03670, section 3.1 and its published code).
 
     `fit` takes batches `{"image", "label"}` with label -1 for images without one, as
-    `data.mixed_batches` makes them, or images and labels as `fit(images, labels)`. Means are over
-    the labelled images of the whole batch, however it is shared by replicas. `fit` and `evaluate`
-    log `loss`, `cross_entropy` and `accuracy` of the labelled images, every term by its name
-    without its weight, and of a pretext task `task` and `task_accuracy`.
+    `data.mixed_batches` makes them, or images and labels as `fit(images, labels)`: integers `[n]`
+    from 0 to `num_classes - 1`. Means are over the labelled images of the whole batch, however it
+    is shared by replicas. `fit` and `evaluate` log `loss`, `cross_entropy` and `accuracy` of the
+    labelled images, every term by its name without its weight, and of a pretext task `task` and
+    `task_accuracy`. `predict` gives the classifier's logits.
+
+    `class_weight` and `sample_weight` of `fit` multiply the cross-entropies of labelled images,
+    whose sum is divided by their number, as in Keras (not by the sum of the weights: weights whose
+    mean is 1 keep its size). Accuracy, terms and the pretext task are without weights, and
+    `evaluate` knows no class weights. A class without one has 1.
 
     Attributes:
         encoder: functional `keras.Model`, images to features, of stock layers alone.
@@ -43,16 +49,19 @@ class SemiSupervisedModel(PretrainingModel):
         num_classes: number of classes, 2 or more.
         encoder: a name (`encoders.PATCH_ENCODERS`) or any `keras.Model` from images to codes;
             trainable batch normalization is refused as in `PairModel`.
-        normalization: of the named encoders: "group", "layer" or "none".
+        normalization: of the named encoders: "group", "layer" or "none"; by default the encoder's
+            own, see `encoders.patch_encoder`.
         terms: `UnlabeledTerm`s of unlike names.
         views: layer from images to `(tiles, labels)`, tiles `[batch, copies, 1, height, width,
             channels]` of the images' shape, the first copy the image itself, and labels
             `[batch, copies]` in 0 to `views.num_classes - 1`.
         task_weight: factor of the pretext task's cross-entropy; S4L has 1.
-        image_augmentation: random layer that keeps the shape, applied to all images in training.
+        image_augmentation: random layer that keeps the shape, or name of
+            `augmentations.image_augmentation`, applied to all images in training.
 
     Raises:
-        ValueError: arguments that are not as above, batches without labels.
+        ValueError: arguments that are not as above; in `fit`, batches without labels, labels or
+            weights that are not as above.
 
     Example:
         >>> model = SemiSupervisedModel((8, 8, 1), 3, encoder="mlp", terms=[PseudoLabel()])
@@ -66,6 +75,7 @@ class SemiSupervisedModel(PretrainingModel):
     """
 
     layer_arguments = ("encoder", "terms", "views", "image_augmentation")
+    takes_sample_weight = True
 
     def __init__(
         self,
@@ -73,16 +83,15 @@ class SemiSupervisedModel(PretrainingModel):
         num_classes: int,
         *,
         encoder: str | keras.Model = "small",
-        normalization: str = "group",
+        normalization: str | None = None,
         terms: Sequence[UnlabeledTerm] = (),
         views: keras.layers.Layer | None = None,
         task_weight: float = 1.0,
-        image_augmentation: keras.layers.Layer | None = None,
+        image_augmentation: str | keras.layers.Layer | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.image_shape = checked_image_shape(image_shape)
-        check_augmentation("image_augmentation", image_augmentation)
         terms = _checked_terms(terms)
         if int(num_classes) != num_classes or num_classes < 2:
             raise ValueError(f"num_classes must be 2 or more. Received: {num_classes!r}.")
@@ -110,8 +119,11 @@ class SemiSupervisedModel(PretrainingModel):
         self.encoder = keras.Model(images, features, name="encoder")
         to_logits = layers.Dense(self.num_classes, dtype="float32", name="logits")
         self.classifier = keras.Model(images, to_logits(features), name="classifier")
-        self.network = self._build_network(to_logits, image_augmentation)
+        self.network = self._build_network(
+            to_logits, checked_image_augmentation(image_augmentation, self.image_shape)
+        )
         self.averages = {name: keras.metrics.Mean(name=name) for name in self._average_names()}
+        self._class_weight = None
         self.built = True
 
     def _build_network(self, to_logits, image_augmentation):
@@ -160,14 +172,19 @@ class SemiSupervisedModel(PretrainingModel):
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the cross-entropy of the labelled images and what the method adds."""
+    def _method_loss(self, x, y, y_pred, sample_weight, training):
+        """The cross-entropy of the labelled images and what the method adds."""
         labels = _labels_of(x, y)
         logits = y_pred["logits"]
         labeled = ops.cast(labels >= 0, "float32")
         known = ops.maximum(labels, 0)
         copies = ops.repeat(known[:, None], logits.shape[1], axis=1)
-        loss = self._mean("cross_entropy", _cross_entropy(copies, logits), labeled)
+        cross_entropy = _cross_entropy(copies, logits)
+        if sample_weight is not None:
+            cross_entropy *= _checked_weights(sample_weight)
+        if training and self._class_weight is not None:
+            cross_entropy *= ops.take(ops.convert_to_tensor(self._class_weight, "float32"), known)
+        loss = self._mean("cross_entropy", cross_entropy, labeled)
         upright = logits[:, 0]
         self._log("accuracy", ops.equal(ops.argmax(upright, axis=-1), known), labeled)
         masks = {"all": ops.ones_like(labeled), "unlabeled": 1.0 - labeled}
@@ -197,8 +214,51 @@ class SemiSupervisedModel(PretrainingModel):
     def _log(self, name, values, mask):
         self.averages[name].update_state(ops.cast(values, "float32"), sample_weight=mask)
 
-    def _check_data(self, data, batch_size):
-        check_images(data, self.image_shape, batch_size=batch_size or 32)
+    def predict_step(self, *args):
+        """Return the classifier's logits of a batch, float32 `[batch, num_classes]`."""
+        *state, data = args  # on JAX the values of all variables come along
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images = x["image"] if isinstance(x, dict) else x
+        if not state:
+            return self.classifier(images, training=False)
+        ((trainable, non_trainable),) = state
+        variables = [*self.trainable_variables, *self.non_trainable_variables]
+        values = zip(variables, [*trainable, *non_trainable], strict=True)
+        with keras.StatelessScope(state_mapping=values):
+            return self.classifier(images, training=False), non_trainable
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """Train one step; as `keras.Model.train_on_batch`."""
+        self._weight_classes(class_weight)
+        return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
+
+    def _weight_classes(self, class_weight):
+        # Not left to Keras, which looks for labels in `y` alone and takes -1 for a class.
+        weights = None
+        if class_weight is not None:
+            known = all(key in range(self.num_classes) for key in class_weight)
+            if not known or not all(value >= 0 for value in class_weight.values()):
+                raise ValueError(
+                    "class_weight must be a dict from classes, 0 to "
+                    f"{self.num_classes - 1}, to numbers >= 0. Received: {class_weight!r}."
+                )
+            weights = tuple(float(class_weight.get(n, 1.0)) for n in range(self.num_classes))
+        if weights != self._class_weight:
+            self._class_weight = weights
+            self.train_function = None  # traced with the weights of before
+
+    def _check_data(self, x, y, batch_size):
+        # Labels of a dict stand in `y` as well: without one, Keras drops sample weights.
+        y = _labels_in(x, y)
+        if hasattr(y, "shape") and hasattr(y, "dtype"):
+            labels = keras.ops.convert_to_numpy(_checked_labels(y))
+            if labels.size and labels.max() >= self.num_classes:
+                begins = " Classes count from 0: pass labels - 1." if labels.min() == 1 else ""
+                raise ValueError(
+                    f"Expected labels from 0 to {self.num_classes - 1}, and -1 for images without "
+                    f"one. Received labels from {labels.min()} to {labels.max()}.{begins}"
+                )
+        return check_images(x, self.image_shape, batch_size=batch_size or 32), y
 
 
 def _checked_terms(terms):
@@ -217,15 +277,41 @@ def _checked_terms(terms):
     return terms
 
 
+def _labels_in(x, y):
+    return x.get("label", y) if isinstance(x, dict) else y
+
+
 def _labels_of(x, y):
-    labels = x.get("label", y) if isinstance(x, dict) else y
+    labels = _labels_in(x, y)
     if labels is None:
         raise ValueError(
             'SemiSupervisedModel needs labels, -1 for images without one: under the key "label" '
             'beside "image", or as fit(images, labels). Received images alone. Of arrays '
             "data.mixed_batches makes such batches."
         )
-    return ops.cast(labels, "int32")
+    return ops.cast(_checked_labels(labels), "int32")
+
+
+def _checked_labels(labels):
+    shape, dtype = tuple(labels.shape), keras.backend.standardize_dtype(labels.dtype)
+    if len(shape) != 1 or not keras.backend.is_int_dtype(dtype):
+        hint = 'labels.astype("int32"), with -1 for images without one'
+        if len(shape) == 2:
+            hint = "labels[:, 0]" if shape[1] == 1 else "of one-hot labels, labels.argmax(axis=-1)"
+        raise ValueError(
+            "Expected labels as integers [batch], the number of each image's class. Received shape "
+            f"{shape} and type {dtype}. Pass {hint}."
+        )
+    return labels
+
+
+def _checked_weights(sample_weight):
+    shape = tuple(sample_weight.shape)
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(
+            f"Expected one sample_weight for each image, [batch]. Received shape {shape}."
+        )
+    return ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
 
 
 def _cross_entropy(labels, logits):

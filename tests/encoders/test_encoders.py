@@ -14,6 +14,8 @@ from cpc_keras.encoders import (
     resnet_v2,
 )
 from cpc_keras.encoders.image_encoder import pool_codes
+from cpc_keras.methods import cpc_v1, cpc_v2, simclr, supervised
+from cpc_keras.models import SemiSupervisedModel
 
 
 def test_every_named_encoder_has_its_row_in_the_docstring():
@@ -144,6 +146,32 @@ def test_what_is_no_encoder_of_such_patches_is_refused(encoder, message):
     encoder = encoder() if callable(encoder) else encoder
     with pytest.raises(ValueError, match=message):
         patch_encoder(encoder, patch_shape=(8, 8, 3))
+
+
+def test_a_model_takes_no_normalization_and_files_that_name_one_open():
+    own = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)])
+    with pytest.raises(ValueError, match=r"belongs to the named encoders .*'bogus' with"):
+        patch_encoder(own, patch_shape=(8, 8, 1), normalization="bogus")
+    model = SemiSupervisedModel((8, 8, 1), 3, encoder=own)
+    again = SemiSupervisedModel.from_config({**model.get_config(), "normalization": "group"})
+    assert again.encoder.count_params() == model.encoder.count_params()
+
+
+@pytest.mark.parametrize("method", [simclr, supervised, cpc_v1, cpc_v2])
+def test_methods_hand_normalization_to_named_encoders_and_take_models(method):
+    is_patch = method in (cpc_v1, cpc_v2)
+    argument = "patch_encoder" if is_patch else "encoder"
+    options = {"num_classes": 3} if method is supervised else {}
+    if is_patch:
+        options = {"patch_size": 8, "patch_stride": 4, "context_blocks": 1, "context_filters": 4}
+    shape = (32, 32, 1) if is_patch else (8, 8, 1)
+    named = method(shape, **{argument: "mlp", "normalization": "none"}, **options)
+    kinds = {type(layer).__name__ for layer in named.encoder._flatten_layers()}
+    assert not kinds & {"LayerNormalization", "GroupNormalization", "FastGroupNormalization"}
+    own = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)])
+    assert method(shape, **{argument: own}, **options).encoder.output_shape == (None, 3)
+    with pytest.raises(ValueError, match="normalization belongs to the named encoders"):
+        method(shape, **{argument: own, "normalization": "layer"}, **options)
 
 
 def windows(side, count):

@@ -40,9 +40,13 @@ images = np.random.default_rng(0).integers(0, 256, (160, 16, 16, 1), "uint8")
 told = []
 for arguments in json.loads(sys.argv[2]):
     keras.mixed_precision.set_dtype_policy(arguments.pop("policy", "float32"))
+    regularizer = arguments.pop("regularizer", None)
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        model = CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,), context_blocks=1,
+        encoder = "mlp" if regularizer is None else keras.Sequential([
+            keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(),
+            keras.layers.Dense(8, kernel_regularizer=regularizer)])
+        model = CPCModel((16, 16, 1), patch_encoder=encoder, offsets=(2,), context_blocks=1,
                          context_filters=8, patch_augmentation=None, seed=1, **arguments)
         model.compile(optimizer=keras.optimizers.SGD(0.2))
     history = model.fit(images, batch_size=8, shuffle=False, verbose=0).history
@@ -152,7 +156,7 @@ def test_what_is_not_gathered_and_what_each_replica_draws():
 @pytest.mark.slow
 def test_twenty_steps_of_two_replicas_are_those_of_one():
     tried = [
-        {"chunk_size": 2},
+        {"chunk_size": 2, "regularizer": "l2"},
         {"candidates": "sampled", "num_negatives": 30},
         {"candidates": "same_row", "log_terms": True},
         {"policy": "mixed_float16"},  # with a scaled loss

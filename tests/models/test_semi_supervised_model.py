@@ -69,7 +69,7 @@ def test_a_batch_without_labels_or_with_nothing_else_has_a_finite_loss():
 
 
 def test_images_are_augmented_in_training_alone_and_terms_see_what_the_classifier_saw():
-    model = supervised(SHAPE, 3, encoder="mlp", image_augmentation="photos", seed=0)
+    model = SemiSupervisedModel(SHAPE, 3, encoder="mlp", image_augmentation="photos")
     np.testing.assert_array_equal(model(IMAGES)["images"], IMAGES)
     seen = model(IMAGES, training=True)
     assert (np.asarray(seen["images"]) != IMAGES).any()
@@ -161,7 +161,8 @@ def test_describe_counts_the_passes_of_a_term_and_of_copies():
         ({"terms": [PseudoLabel(), PseudoLabel()]}, "unlike names"),
         ({"views": keras.layers.Dense(2)}, "views must be a layer that makes a task"),
         ({"image_augmentation": keras.layers.CenterCrop(4, 4)}, "must keep the shape"),
-        ({"image_augmentation": "photos"}, "must be a keras.layers.Layer"),
+        ({"image_augmentation": "shiny"}, "image augmentation must be one of .*Received: 'shiny'"),
+        ({"image_augmentation": abs}, "image_augmentation must be a keras.layers.Layer"),
     ],
 )
 def test_bad_arguments_get_an_answer(options, message):
