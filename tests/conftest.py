@@ -23,6 +23,17 @@ sys.meta_path.insert(0, Refuse())
 """
 
 
+@pytest.fixture(autouse=True)
+def leave_ops_as_they_were():
+    """Deterministic operations, which `cpc-keras pretrain` asks for, end with the test.
+
+    Keras compiles no model with XLA while they last, without a word in the results.
+    """
+    yield
+    if config := sys.modules.get("tensorflow.python.framework.config"):
+        config.disable_op_determinism()
+
+
 @pytest.fixture
 def run_on_jax():
     """Function that runs a script on Keras's JAX backend in a process that has no TensorFlow.

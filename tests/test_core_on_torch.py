@@ -110,6 +110,7 @@ print("all is well")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_the_core_trains_on_torch_and_streams_the_same_loss():
     root = Path(__file__).resolve().parents[1]

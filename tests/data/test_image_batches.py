@@ -202,15 +202,16 @@ def test_flips_of_fixed_batches_are_refused():
         image_batches(LARGE, batch_size=4, flip=True, shuffle=False)
 
 
+@pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("options", [{}, {"crop_size": 5}, {"crop_size": 5, "flip": True}], ids=str)
-def test_shares_together_are_the_batches(options):
+def test_shares_together_are_the_batches(options, count):
     def all_batches(**share):
         dataset = image_batches(LARGE, batch_size=4, seed=3, epochs=2, **options, **share)
         return list(dataset.as_numpy_iterator())
 
     whole = all_batches()
-    parts = [all_batches(share=(i, 2)) for i in range(2)]
-    assert len(whole) == len(parts[0]) == len(parts[1]) > 1
+    parts = [all_batches(share=(i, count)) for i in range(count)]
+    assert {len(whole)} == {len(part) for part in parts} and len(whole) > 1
     for batch, *shares in zip(whole, *parts, strict=True):
         for key, value in batch.items():
             np.testing.assert_array_equal(np.concatenate([part[key] for part in shares]), value)

@@ -82,16 +82,17 @@ def test_bad_labels_get_an_answer():
         mixed_batches(IMAGES, LABELS[:3], LABELED, batch_size=4)
 
 
-def test_shares_together_are_the_batches():
+@pytest.mark.parametrize("count", [2, 4])
+def test_shares_together_are_the_batches(count):
     images = np.arange(24, dtype="uint8").reshape(24, 1, 1, 1)
     options = {"batch_size": 8, "ratio": 3, "epochs": 1, "seed": 2}
     labels, index = np.arange(24) % 3, np.array([1, 5, 7])
     whole = list(mixed_batches(images, labels, index, **options).as_numpy_iterator())
     parts = [
-        list(mixed_batches(images, labels, index, share=(i, 2), **options).as_numpy_iterator())
-        for i in range(2)
+        list(mixed_batches(images, labels, index, share=(i, count), **options).as_numpy_iterator())
+        for i in range(count)
     ]
-    for batch, first, second in zip(whole, *parts, strict=True):
-        assert len(first["image"]) == 4
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert {len(share["image"]) for share in shares} == {8 // count}
         for key, value in batch.items():
-            np.testing.assert_array_equal(np.concatenate([first[key], second[key]]), value)
+            np.testing.assert_array_equal(np.concatenate([part[key] for part in shares]), value)

@@ -1,6 +1,6 @@
 import pytest
 
-from cpc_keras.data.require_memory import require_memory
+from cpc_keras.data.require_memory import _available_bytes, require_memory
 
 
 def test_images_that_fit_are_let_through():
@@ -21,6 +21,14 @@ def test_the_limit_is_what_is_available(monkeypatch):
     require_memory((1, 10, 15, 1), source="x")
     with pytest.raises(ValueError, match="memory are available"):
         require_memory((1, 10, 16, 1), source="x")
+
+
+def test_the_limit_of_a_container_counts_where_it_is_the_smaller_one(monkeypatch):
+    files = {"/proc/meminfo": "MemTotal: 900 kB\nMemAvailable: 300 kB\n"}
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path: files[str(path)])
+    for limit, expected in (("max", 300 * 1024), ("5000", 5000), ("900000", 300 * 1024)):
+        files["/sys/fs/cgroup/memory.max"] = limit
+        assert _available_bytes() == expected
 
 
 def test_nothing_is_refused_where_the_system_does_not_tell(monkeypatch):

@@ -332,34 +332,3 @@ def test_what_no_named_network_has_is_refused(arguments, message):
 def test_stages_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         resnet_v2(**{"input_shape": (8, 8, 1), "widths": (8,), "blocks": (1,), **arguments})
-
-
-@pytest.mark.slow
-def test_resnet161_trains_on_a_patch_of_80_pixels():
-    encoder = named_resnet("resnet161", (80, 80, 3), normalization="layer")
-    assert encoder.count_params() == parameters("resnet161", 3, 80)
-    assert encoder.get_layer("final_relu").output.shape == (None, 5, 5, 4096)
-    patch = np.random.default_rng(0).uniform(0, 255, (1, 80, 80, 3)).astype("float32")
-    codes = np.asarray(encoder(patch))
-    assert codes.shape == (1, 4096)
-    assert np.isfinite(codes).all()
-    # Plain gradient descent: Adam's moments would take the memory of two more networks.
-    encoder.compile(keras.optimizers.SGD(1e-2), "mse", jit_compile=False, run_eagerly=True)
-    ends = [encoder.get_layer(n) for n in ("stem", "stage2_block45_conv2")]
-    before = [np.asarray(x.kernel).copy() for x in ends]
-    loss = encoder.train_on_batch(patch, codes + 1)
-    np.testing.assert_allclose(loss, 1, rtol=1e-3)
-    for old, layer in zip(before, ends, strict=True):
-        new = np.asarray(layer.kernel)
-        assert np.isfinite(new).all()
-        assert np.any(new != old)
-
-
-@pytest.mark.slow
-def test_resnet101_is_as_large_as_told():
-    encoder = named_resnet("resnet101", (64, 64, 3), normalization="none")
-    assert encoder.count_params() == parameters("resnet101", 3, 64, normalized=False)
-    patches = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-    codes = np.asarray(encoder(patches))
-    assert codes.shape == (2, 1024)
-    assert 0.01 < codes.std() < 10

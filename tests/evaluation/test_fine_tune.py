@@ -1,5 +1,7 @@
 """fine_tune: a classifier as files."""
 
+import dataclasses
+import importlib
 import json
 import zipfile
 
@@ -52,6 +54,22 @@ def tuned(tmp_path_factory):
     for now, then in zip(encoder.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
     return out, result, len(steps), starts
+
+
+def test_what_is_held_out_divides_no_group(tmp_path, monkeypatch):
+    train, test = _splits()
+    train = dataclasses.replace(train, groups=np.arange(40) // 4)
+    seen = []
+
+    def look(row, labels, index, *, groups):
+        seen.append(groups)
+        raise FileNotFoundError("enough")
+
+    module = importlib.import_module("cpc_keras.evaluation.fine_tune")
+    monkeypatch.setattr(module, "choose_setting", look)
+    with pytest.raises(FileNotFoundError, match="enough"):
+        fine_tune(_encoder(), Splits(train, test), tmp_path / "mine", num_steps=2)
+    assert seen[0] is train.groups
 
 
 def test_the_classifier_gives_the_probabilities_that_were_measured(tuned):

@@ -182,7 +182,59 @@ def test_held_out_training_images_are_predicted_on_demand(network_row):
     index, labels = np.arange(16), _splits().train.labels[:16]
     setting = {"learning_rate": 0.0}
     held_out = network_row.fit_predict(index, labels, setting=setting, held_out=np.arange(20, 25))
-    assert held_out.shape == (5, 2)
+    images = _splits().train.images[20:25]
+    expected = keras.ops.softmax(network_row.network(images.astype("float32")))
+    np.testing.assert_allclose(held_out, expected, atol=1e-6)
+
+
+def test_a_network_row_trains_on_augmented_images_under_their_labels():
+    class Brighter(keras.layers.Layer):
+        def call(self, images, training=False):
+            return images + 1000.0 if training else images
+
+    splits, seen = _splits(), []
+    row = NetworkRow(
+        "net",
+        image_classifier(_encoder(), num_classes=2),
+        train_images=splits.train.images,
+        test_images=splits.test.images,
+        image_augmentation=Brighter(),
+        num_steps=lambda num_labels: 4,
+        batch_size=6,
+    )
+    row.network.fit = lambda batches, **options: seen.extend(batches.take(4))
+    index = np.array([3, 8, 11, 20, 31, 40])
+    labels = splits.train.labels[index]
+    probabilities = row.fit_predict(index, labels, setting=row.settings[0])
+    expected = keras.ops.softmax(row.network(splits.test.images.astype("float32")))
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+    for images, given in seen:
+        for image, label in zip(images.numpy() - 1000, given.numpy(), strict=True):
+            (place,) = np.flatnonzero((splits.train.images[index] == image).all(axis=(1, 2, 3)))
+            assert label == labels[place]
+
+
+def test_the_rate_of_a_network_row_warms_up_and_falls_as_a_cosine():
+    splits, rates = _splits(), []
+    network = image_classifier(_encoder(), num_classes=2)
+    row = NetworkRow(
+        "net",
+        network,
+        train_images=splits.train.images,
+        test_images=splits.test.images,
+        image_augmentation=None,
+        num_steps=lambda num_labels: 20,
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_train_batch_begin=lambda batch, logs: rates.append(
+                    float(row.network.optimizer.learning_rate)
+                )
+            )
+        ],
+    )
+    row.fit_predict(np.arange(8), splits.train.labels[:8], setting={"learning_rate": 0.5})
+    falling = 0.25 * (1 + np.cos(np.pi * np.arange(18) / 18))
+    np.testing.assert_allclose(rates, [0.25, 0.5, *falling], rtol=1e-5)
 
 
 def test_the_comparison_has_its_six_rows_with_as_many_trials_each():
@@ -200,6 +252,23 @@ def test_the_comparison_has_its_six_rows_with_as_many_trials_each():
     for row in rows[:3]:
         probabilities = row.fit_predict(index, labels, setting=row.settings[0])
         assert (probabilities.argmax(axis=1) == _splits().test.labels).mean() > 0.9
+
+
+def test_the_rows_of_the_comparison_have_the_encoder_that_they_are_named_for():
+    encoder, random_encoder = _encoder(), _encoder()
+    random_encoder.set_weights([np.zeros_like(w) for w in random_encoder.get_weights()])
+    made = comparison_rows(encoder, random_encoder, _splits(), num_steps=lambda n: 2)
+    rows = {row.name: row for row in made}
+    for name, expected in (("cpc_fine_tuned", encoder), ("supervised", random_encoder)):
+        kernel = rows[name].network.get_weights()[0]
+        np.testing.assert_array_equal(kernel, expected.get_weights()[0])
+    index, labels = np.arange(8), _splits().train.labels[:8]
+
+    def spread(name):
+        row = rows[name]
+        return np.ptp(row.fit_predict(index, labels, setting=row.settings[0]), axis=0).max()
+
+    assert spread("random_frozen") == 0 < spread("cpc_frozen")
 
 
 @pytest.mark.parametrize("num_parameters", [30_000, 300_000, 3_000_000])

@@ -450,21 +450,15 @@ def test_a_step_compiled_by_xla_computes_the_same():
     model = build(directions=("down", "left"), patch_encoder="mlp", candidates="same_position")
     expected = model.evaluate(images, batch_size=8, return_dict=True, verbose=0)
     model.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=True)
+    assert model.jit_compile  # Keras may know better, and says so in a warning alone
     compiled = model.evaluate(images, batch_size=8, return_dict=True, verbose=0)
     assert compiled == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"candidates": "sampled", "num_negatives": 20},
-        {"candidates": "other_images"},
-    ],
-    ids=lambda options: options["candidates"],
-)
 @pytest.mark.slow
-def test_default_augmentation_and_shared_candidates_train_under_xla(options):
-    model = build(compiled=False, seed=0, **options)
+def test_default_augmentation_and_sampled_candidates_train_under_xla():
+    model = build(compiled=False, seed=0, candidates="sampled", num_negatives=20)
     model.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=True)
+    assert model.jit_compile
     history = model.fit(some_images(16), batch_size=8, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"][0])

@@ -131,9 +131,6 @@ def test_anchors_change_the_loss_from_step_to_step_and_not_on_average():
     [
         ("masked", False),
         ("gated_pixel_cnn", True),
-        pytest.param("row_gru", False, marks=pytest.mark.slow),
-        pytest.param("masked", True, marks=pytest.mark.slow),
-        pytest.param("gated_pixel_cnn", False, marks=pytest.mark.slow),
         pytest.param("row_gru", True, marks=pytest.mark.slow),
     ],
 )

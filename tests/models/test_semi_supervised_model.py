@@ -62,6 +62,30 @@ def test_rotations_are_told_of_all_and_classes_of_all_turns_of_labelled_images()
     np.testing.assert_allclose(loss, np.mean(class_losses) + 2.0 * np.mean(turn_losses), rtol=1e-4)
 
 
+def test_accuracy_is_of_the_upright_copy_and_that_of_the_task_of_every_copy():
+    model = rotation_joint(SHAPE, 3, encoder="mlp")
+    model.compile()
+    turns = np.tile(np.arange(4), (12, 1))
+    # Classes: right of the upright copy, but for one image, and wrong of all others.
+    classes = np.tile((LABELS[:, None] + 1) % 3, (1, 4))
+    classes[:, 0] = LABELS
+    classes[8, 0] = 0
+    # Turns: right of all copies of the first image, and of three of each other one.
+    told = turns.copy()
+    told[1:, 3] = 0
+    outputs = {
+        "images": IMAGES.astype("float32"),
+        "logits": 9.0 * np.eye(3, dtype="float32")[classes],
+        "task_logits": 9.0 * np.eye(4, dtype="float32")[told],
+        "task_labels": turns.astype("int32"),
+    }
+    outputs = {name: keras.ops.convert_to_tensor(value) for name, value in outputs.items()}
+    model.compute_loss({"image": IMAGES, "label": LABELS}, y_pred=outputs, training=False)
+    logs = {m.name: float(m.result()) for m in model.metrics}
+    assert logs["accuracy"] == pytest.approx(4 / 5)
+    assert logs["task_accuracy"] == pytest.approx((4 + 11 * 3) / 48)
+
+
 def test_a_batch_without_labels_or_with_nothing_else_has_a_finite_loss():
     for labels in (np.full(12, -1), np.abs(LABELS)):
         model = SemiSupervisedModel(SHAPE, 3, encoder="mlp", terms=[PseudoLabel(ramp=(0, 0))])

@@ -29,9 +29,9 @@ images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), "uint8")
 
 
 def build():
-    return CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,), context_blocks=1,
-                    context_filters=8, patch_augmentation=None, candidates="sampled",
-                    num_negatives=20, seed=0)
+    return CPCModel((16, 16, 1), patch_encoder="mlp", offsets=(2,), directions=("down",),
+                    context_blocks=1, context_filters=8, patch_augmentation=None,
+                    candidates="sampled", num_negatives=20, seed=0)
 
 
 class Stop(keras.callbacks.Callback):

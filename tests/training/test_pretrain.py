@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from cpc_keras import CPCModel
+from cpc_keras.data import image_batches
 from cpc_keras.methods import METHODS
 from cpc_keras.training import RECIPES, Recipe, load_newest, pretrain, read_metrics
 
@@ -162,6 +163,57 @@ def test_a_recipe_that_crops_trains_on_parts_and_measures_centres(tmp_path):
     )
     assert set(seen) == {(16, 16, 1)}
     assert "val_loss" in read_metrics(tmp_path / "run" / "metrics.csv")[0]
+
+
+class Seen(Exception):
+    pass
+
+
+@pytest.fixture
+def first_batch(monkeypatch, tmp_path):
+    """The first batch that a model gets by a recipe."""
+
+    def look(model, batches, **options):
+        raise Seen({name: np.asarray(value) for name, value in next(iter(batches)).items()})
+
+    def first(recipe, **given):
+        method = METHODS[recipe.method]
+        options = {"num_classes": 2, "encoder": "mlp"} if given else RECIPE.model
+        model = method((16, 16, 1), **options)
+        monkeypatch.setattr(type(model), "fit", look)
+        with pytest.raises(Seen) as caught:
+            pretrain(
+                lambda: model,
+                IMAGES,
+                run_directory=tmp_path / f"{len(list(tmp_path.iterdir()))}",
+                recipe=recipe,
+                **given,
+            )
+        return caught.value.args[0]
+
+    return first
+
+
+def test_the_seed_of_a_recipe_draws_the_batches_and_flip_mirrors_them(first_batch):
+    for seed, flip in ((3, False), (4, True)):
+        found = first_batch(dataclasses.replace(RECIPE, seed=seed, flip=flip))
+        expected = next(iter(image_batches(IMAGES, batch_size=8, seed=seed, flip=flip)))
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, expected[name])
+        assert (found["image"] != IMAGES[found["index"]]).any() == flip
+
+
+@pytest.mark.parametrize(("ratio", "count"), [(1, 4), (3, 2)])
+def test_batches_have_as_many_labels_as_the_ratio_leaves(first_batch, ratio, count):
+    recipe = Recipe(method="supervised", batch_size=8, unlabeled_ratio=ratio)
+    found = first_batch(recipe, labels=np.arange(20) % 2, labeled_index=np.arange(10))
+    assert (found["label"] >= 0).sum() == count
+
+
+def test_the_rate_rises_for_the_share_of_the_steps_that_a_recipe_tells():
+    rate = pretraining._rate(Recipe(num_epochs=2, learning_rate=1.0, warmup=0.5), 50)
+    found = [float(rate(step)) for step in (0, 25, 50, 75, 100)]
+    np.testing.assert_allclose(found, [0, 0.5, 1, 0.5, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,5 +1,7 @@
 """Pairs: two augmentations of an image, two frames of a clip."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -36,11 +38,10 @@ def test_starts_are_drawn_uniformly_anew_and_by_the_seed():
     np.testing.assert_array_equal(np.asarray(again(clips)[0])[:, 0, 0, 0] % 100, starts)
 
 
-@pytest.mark.parametrize(
-    ("shape", "received"), [((2, 2, 4, 4, 1), "gap=2"), ((2, 4, 4, 1), "clip")]
-)
-def test_clips_that_are_too_short_or_images_are_refused(shape, received):
-    with pytest.raises(ValueError, match=f"at least 3 frames.*{received}|{received}"):
+@pytest.mark.parametrize("shape", [(2, 2, 4, 4, 1), (2, 4, 4, 1)])
+def test_clips_that_are_too_short_or_images_are_refused(shape):
+    told = f"at least 3 frames (gap=2). Received shape {shape}"
+    with pytest.raises(ValueError, match=re.escape(told)):
         FramePair(2)(np.zeros(shape, "float32"))
 
 
