@@ -76,6 +76,7 @@ With cpc_keras, to train the encoder further without labels:
 from cpc_keras.models import CLASS
 
 model = CLASS.from_preset("NAME")
+model.compile(optimizer="adamw")  # Then `fit`, with an optimizer of your own.
 ```"""
 
 

@@ -128,7 +128,9 @@ class PretrainingModel(keras.Model):
             preset: directory written by `export`, or the name of a shipped preset.
 
         Returns:
-            The model, with all weights, ready to train on or to use.
+            The model, with all weights, ready to use; to train on, `compile` it first, with an
+            optimizer of your own. (`keras.saving.load_model` of `pretraining.keras`, in the
+            directory, also brings the state of the optimizer it was trained with.)
 
         Raises:
             ValueError: no such directory or name; the shipped names are listed. Or it holds a
