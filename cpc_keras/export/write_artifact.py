@@ -45,10 +45,11 @@ def write_artifact(
 ) -> None:
     """Write a model's encoder, and the model itself, as one directory.
 
-    The directory opens with `tf.keras.models.load_model` (to train on), `keras.layers.TFSMLayer`
-    and `tf.saved_model.load` (endpoints `serve`, float32, also under "serving_default", and
-    `serve_uint8`) where this package is not installed, and with `CPCModel.from_preset`. It is
-    written beside its target and renamed: whatever happens, the target is whole or as it was.
+    The directory opens with `tf.keras.models.load_model` (to train on; Keras 3.7 or later),
+    `keras.layers.TFSMLayer` and `tf.saved_model.load` (endpoints `serve`, float32, also under
+    "serving_default", and `serve_uint8`) where this package is not installed, and with
+    `CPCModel.from_preset`. It is written beside its target and renamed: whatever happens, the
+    target is whole or as it was.
 
     Args:
         model: pre-training model with an `encoder`, a `keras.Model` from images to features, and an

@@ -88,8 +88,9 @@ class PretrainingModel(keras.Model):
     ) -> None:
         """Write the encoder, and what is needed to train on, as one directory.
 
-        The directory opens with `tf.keras.models.load_model`, `tf.saved_model.load` and
-        `keras.layers.TFSMLayer` where this package is not installed, and with `from_preset` of the
+        The directory opens with `tf.keras.models.load_model` (Keras 3.7 or later; a patch encoder
+        of yours with, say, both `keras.ops.reshape` and a `Reshape` layer: 3.12 or later),
+        `tf.saved_model.load` and `keras.layers.TFSMLayer` where this package is not installed, and with `from_preset` of the
         model's class. It appears whole or not at all.
 
         Args:
