@@ -1,11 +1,24 @@
 """What the models of all methods have in common."""
 
+import functools
 import os
 
 import keras
 
 from cpc_keras.encoders import patch_encoder as checked_encoder
+from cpc_keras.layers.dtype_scope import dtype_scope
 from cpc_keras.ops import num_replicas
+
+
+def _under_own_policy(init):
+    """The constructor, whose layers get the policy of the model, not that of today's session."""
+
+    @functools.wraps(init)
+    def build(self, *args, **kwargs):
+        with dtype_scope(kwargs.get("dtype")):
+            init(self, *args, **kwargs)
+
+    return build
 
 
 class PretrainingModel(keras.Model):
@@ -23,6 +36,11 @@ class PretrainingModel(keras.Model):
     judges_held_out = True
 
     layer_arguments = ()
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _under_own_policy(cls.__init__)
 
     def fit(self, x=None, y=None, batch_size=None, **kwargs):
         """Train on images; arguments and result are those of `keras.Model.fit`.
@@ -90,8 +108,8 @@ class PretrainingModel(keras.Model):
 
         The directory opens with `tf.keras.models.load_model` (Keras 3.7 or later; a patch encoder
         of yours with, say, both `keras.ops.reshape` and a `Reshape` layer: 3.12 or later),
-        `tf.saved_model.load` and `keras.layers.TFSMLayer` where this package is not installed, and with `from_preset` of the
-        model's class. It appears whole or not at all.
+        `tf.saved_model.load` and `keras.layers.TFSMLayer` where this package is not installed, and
+        with `from_preset` of the model's class. It appears whole or not at all.
 
         Args:
             filepath: directory to write; its parents are made.
