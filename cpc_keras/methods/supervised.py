@@ -4,6 +4,7 @@ import keras
 
 from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.encoders import named_resnet
+from cpc_keras.layers.dtype_scope import dtype_scope
 from cpc_keras.models import SemiSupervisedModel
 
 
@@ -45,7 +46,8 @@ def supervised(
     if isinstance(image_augmentation, str):
         image_augmentation = named_image_augmentation(image_augmentation, image_shape, seed=seed)
     if encoder is None:
-        encoder = named_resnet("resnet50", image_shape, num_stages=4)
+        with dtype_scope(options.get("dtype")):
+            encoder = named_resnet("resnet50", image_shape, num_stages=4)
     return SemiSupervisedModel(
         image_shape,
         num_classes,
