@@ -22,7 +22,7 @@ COMMANDS = {
     "tables": "Compare methods with one budget, beside the published numbers.",
     "embed": "Write names and features of all images of a folder, on one machine or on many.",
     "report": "Write one page about a run, or about several runs beside each other.",
-    "export": "Write a run's newest checkpoint as one directory that any Keras project loads.",
+    "export": "Write a run's newest checkpoint as one directory for Keras (3.7 or later) and more.",
     "presets": "List the encoders that come with the package, and what they are worth.",
 }
 

@@ -7,7 +7,8 @@ import click
 def presets():
     """List the encoders that come with the package, and what they are worth.
 
-    CPCModel.from_preset(NAME) loads one to train on, cpc-keras describe NAME tells more.
+    CPCModel.from_preset(NAME) loads one, to compile and train on.
+    cpc-keras describe NAME tells more.
     """
     from cpc_keras.presets import list_presets
 

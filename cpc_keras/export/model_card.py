@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from cpc_keras.export.portable_config import OLDEST_KERAS
+
 
 def model_card(preset: dict[str, Any]) -> str:
     """Write the model card of an artifact: what it is, how to load it, what it is worth.
@@ -32,6 +34,7 @@ def model_card(preset: dict[str, Any]) -> str:
         f"- Trained on: {preset['data'] or 'not recorded'}\n"
         f"- Licence: {preset['licence']}",
         _LOADING.replace("CLASS", model["class"])
+        .replace("KERAS", _kerases(preset["versions"]["keras"]))
         .replace("NAME", preset["name"])
         .replace("SHAPE", f"(2, {height}, {width}, {channels})"),
         "## Scores",
@@ -49,7 +52,9 @@ def model_card(preset: dict[str, Any]) -> str:
 _LOADING = """\
 ## Loading
 
-Nothing but TensorFlow is needed:
+Nothing but TensorFlow is needed. The Keras model loads with Keras KERAS; with older ones, and
+with `tf_keras`, use the layer, the SavedModel or `hub.KerasLayer("NAME",
+signature="serving_default", output_key="output_0")` of tensorflow-hub.
 
 ```python
 import numpy as np
@@ -76,7 +81,12 @@ With cpc_keras, to train the encoder further without labels:
 from cpc_keras.models import CLASS
 
 model = CLASS.from_preset("NAME")
+model.compile(optimizer="adamw")  # Then `fit`, with an optimizer of your own.
 ```"""
+
+
+def _kerases(newest):
+    return f"{OLDEST_KERAS} to {'.'.join(newest.split('.')[:2])}"
 
 
 def _table(rows):

@@ -25,6 +25,7 @@ from cpc_keras.export.artifact_layout import (
 )
 from cpc_keras.export.check_golden import weights_digest
 from cpc_keras.export.model_card import model_card
+from cpc_keras.export.portable_config import portable_config
 from cpc_keras.export.recover import hold, recover, sibling
 from cpc_keras.export.verify_artifact import read_preset
 from cpc_keras.version import __version__
@@ -44,10 +45,11 @@ def write_artifact(
 ) -> None:
     """Write a model's encoder, and the model itself, as one directory.
 
-    The directory opens with `tf.keras.models.load_model` (to train on), `keras.layers.TFSMLayer`
-    and `tf.saved_model.load` (endpoints `serve`, float32, also under "serving_default", and
-    `serve_uint8`) where this package is not installed, and with `CPCModel.from_preset`. It is
-    written beside its target and renamed: whatever happens, the target is whole or as it was.
+    The directory opens with `tf.keras.models.load_model` (to train on; Keras 3.7 or later),
+    `keras.layers.TFSMLayer` and `tf.saved_model.load` (endpoints `serve`, float32, also under
+    "serving_default", and `serve_uint8`) where this package is not installed, and with
+    `CPCModel.from_preset`. It is written beside its target and renamed: whatever happens, the
+    target is whole or as it was.
 
     Args:
         model: pre-training model with an `encoder`, a `keras.Model` from images to features, and an
@@ -250,7 +252,7 @@ def _make_parent(path):
 
 def _write_files(model, archive, preset, directory):
     # Keras's files first: in the other order save_model writes weights that do not load.
-    keras.saving.save_model(model.encoder, directory, zipped=False)
+    _write_encoder(model.encoder, directory)
     archive.write_out(str(directory), verbose=False)
     # Nothing is lost: version control and wheels drop empty directories anyway.
     with contextlib.suppress(OSError):
@@ -270,6 +272,13 @@ def _write_files(model, archive, preset, directory):
         os.fsync(file.fileno())
     for folder in {directory, *(file.parent for file in directory.rglob("*"))}:
         _sync_directory(folder)
+
+
+def _write_encoder(encoder, directory):
+    keras.saving.save_model(encoder, directory, zipped=False)
+    file = directory / "config.json"
+    config = portable_config(json.loads(file.read_text(encoding="utf-8")))
+    file.write_text(json.dumps(config), encoding="utf-8")
 
 
 def _write_golden(model, file):

@@ -5,6 +5,7 @@ from keras import layers
 
 from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.encoders import named_resnet, patch_encoder
+from cpc_keras.layers.dtype_scope import dtype_scope
 from cpc_keras.methods.is_small import is_small
 from cpc_keras.models import PairModel
 from cpc_keras.views import TwoViews
@@ -57,20 +58,22 @@ def simclr(
         image_augmentation = "simclr_small" if small else "simclr"
     if isinstance(image_augmentation, str):
         image_augmentation = named_image_augmentation(image_augmentation, image_shape, seed=seed)
-    if encoder is None:
-        layers_of = {"num_stages": 4, "normalization": normalization or "group"}
-        encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
     if temperature is None:
         temperature = 0.5 if small else 0.1
 
-    encoder = patch_encoder(encoder, patch_shape=image_shape, normalization=normalization)
-    dim = encoder(keras.Input(image_shape)).shape[-1]
-    head = [layers.Dense(dim), layers.ReLU(), layers.Dense(projection_dim, use_bias=False)]
+    with dtype_scope(options.get("dtype")):
+        if encoder is None:
+            layers_of = {"num_stages": 4, "normalization": normalization or "group"}
+            encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
+        encoder = patch_encoder(encoder, patch_shape=image_shape, normalization=normalization)
+        dim = encoder(keras.Input(image_shape)).shape[-1]
+        head = [layers.Dense(dim), layers.ReLU(), layers.Dense(projection_dim, use_bias=False)]
+        head = keras.Sequential([keras.Input((dim,)), *head], name="head")
     return PairModel(
         image_shape,
         views=TwoViews(image_augmentation),
         encoder=encoder,
-        head=keras.Sequential([keras.Input((dim,)), *head], name="head"),
+        head=head,
         symmetric=True,
         scale=1.0 / temperature,
         seed=seed,

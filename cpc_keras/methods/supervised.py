@@ -4,6 +4,7 @@ import keras
 
 from cpc_keras.augmentations import image_augmentation as named_image_augmentation
 from cpc_keras.encoders import named_resnet
+from cpc_keras.layers.dtype_scope import dtype_scope
 from cpc_keras.models import SemiSupervisedModel
 
 
@@ -48,7 +49,8 @@ def supervised(
         image_augmentation = named_image_augmentation(image_augmentation, image_shape, seed=seed)
     if encoder is None:
         layers_of = {"num_stages": 4, "normalization": normalization or "group"}
-        encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
+        with dtype_scope(options.get("dtype")):
+            encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
     return SemiSupervisedModel(
         image_shape,
         num_classes,

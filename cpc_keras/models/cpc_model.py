@@ -10,6 +10,7 @@ from cpc_keras.encoders import image_encoder, shared_encoder
 from cpc_keras.encoders import patch_encoder as checked_patch_encoder
 from cpc_keras.layers import OffsetPrediction, PatchGrid
 from cpc_keras.layers import context_network as checked_context_network
+from cpc_keras.layers.dtype_scope import dtype_scope
 from cpc_keras.losses import InfoNCE
 from cpc_keras.models.check_arguments import (
     check_augmentation,
@@ -414,17 +415,19 @@ class CPCModel(PretrainingModel):
         Returns:
             Functional `keras.Model`, images to features.
         """
-        return image_encoder(
-            self.patch_encoder,
-            image_shape=checked_image_shape(image_shape),
-            patch_size=self._config["patch_size"],
-            patch_stride=self._config["patch_stride"],
-            pooling=pooling or self._config["pooling"],
-            summarize=self._context_features if self._config["features"] == "contexts" else None,
-            dense=dense,
-            encoding=self._config["encoding"],
-            return_grid=return_grid,
-        )
+        config = self._config
+        with dtype_scope(self.dtype_policy):
+            return image_encoder(
+                self.patch_encoder,
+                image_shape=checked_image_shape(image_shape),
+                patch_size=config["patch_size"],
+                patch_stride=config["patch_stride"],
+                pooling=pooling or config["pooling"],
+                summarize=self._context_features if config["features"] == "contexts" else None,
+                dense=dense,
+                encoding=config["encoding"],
+                return_grid=return_grid,
+            )
 
     def _contexts(self, codes, context_of, *, skipped_rows=0):
         """Contexts by direction, in its frame, without the last `skipped_rows` rows."""

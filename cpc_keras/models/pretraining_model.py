@@ -1,15 +1,28 @@
 """What the models of all methods have in common."""
 
+import functools
 import os
 
 import keras
 from keras import ops
 
 from cpc_keras.encoders import patch_encoder as checked_encoder
+from cpc_keras.layers.dtype_scope import dtype_scope
 from cpc_keras.ops import num_replicas
 
 # Arguments of `keras.Model.compile` for what these models have themselves.
 _OF_THE_MODEL = ("loss", "loss_weights", "metrics", "weighted_metrics")
+
+
+def _under_own_policy(init):
+    """The constructor, whose layers get the policy of the model, not that of today's session."""
+
+    @functools.wraps(init)
+    def build(self, *args, **kwargs):
+        with dtype_scope(kwargs.get("dtype")):
+            init(self, *args, **kwargs)
+
+    return build
 
 
 class PretrainingModel(keras.Model):
@@ -30,6 +43,11 @@ class PretrainingModel(keras.Model):
     takes_sample_weight = False
 
     layer_arguments = ()
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _under_own_policy(cls.__init__)
 
     def compile(
         self,
@@ -174,9 +192,10 @@ class PretrainingModel(keras.Model):
     ) -> None:
         """Write the encoder, and what is needed to train on, as one directory.
 
-        The directory opens with `tf.keras.models.load_model`, `tf.saved_model.load` and
-        `keras.layers.TFSMLayer` where this package is not installed, and with `from_preset` of the
-        model's class. It appears whole or not at all.
+        The directory opens with `tf.keras.models.load_model` (Keras 3.7 or later; a patch encoder
+        of yours with, say, both `keras.ops.reshape` and a `Reshape` layer: 3.12 or later),
+        `tf.saved_model.load` and `keras.layers.TFSMLayer` where this package is not installed, and
+        with `from_preset` of the model's class. It appears whole or not at all.
 
         Args:
             filepath: directory to write; its parents are made.
@@ -214,7 +233,9 @@ class PretrainingModel(keras.Model):
             preset: directory written by `export`, or the name of a shipped preset.
 
         Returns:
-            The model, with all weights, ready to train on or to use.
+            The model, with all weights, ready to use; to train on, `compile` it first, with an
+            optimizer of your own. (`keras.saving.load_model` of `pretraining.keras`, in the
+            directory, also brings the state of the optimizer it was trained with.)
 
         Raises:
             ValueError: no such directory or name; the shipped names are listed. Or it holds a

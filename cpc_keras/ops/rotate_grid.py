@@ -33,7 +33,8 @@ def rotate_grid(grid, direction: str):
     if direction == "down":
         return grid
     if direction == "up":
-        return ops.flip(grid, axis=(1, 2))
+        # One axis at a time: Keras before 3.14 flips along no more, and exports load there.
+        return ops.flip(ops.flip(grid, axis=1), axis=2)
     # Transposed and mirrored once: the left (right) column becomes the bottom row.
     swapped = ops.transpose(grid, (0, 2, 1, *range(3, len(grid.shape))))
     return ops.flip(swapped, axis=1 if direction == "left" else 2)

@@ -11,18 +11,21 @@ from cpc_keras.presets.preset_directory import preset_directory
 
 
 def load_preset(preset: str | os.PathLike, model_class: type[keras.Model]) -> keras.Model:
-    """Load a pre-training model, with all weights, and the optimizer's state if it was compiled.
+    """Load a pre-training model with all weights; compile it to train it.
 
     Every file is checked against its SHA-256 first, no code from the artifact is run, and its
     encoder must give the features that were recorded at the export. An artifact whose replacement
     was killed is brought back.
+
+    The optimizer that the model was trained with is left where it is, in `pretraining.keras`: its
+    learning-rate schedule tends to be at its end, where `fit` changes nothing.
 
     Args:
         preset: directory written by `model.export(...)`, or the name of a shipped preset.
         model_class: what the model must be; its module registers what the file needs.
 
     Returns:
-        The model, an instance of `model_class`.
+        The model, an instance of `model_class`, not compiled.
 
     Raises:
         ValueError: no such directory or name; the shipped names are listed. Or the directory is
@@ -31,11 +34,12 @@ def load_preset(preset: str | os.PathLike, model_class: type[keras.Model]) -> ke
 
     Example:
         >>> model = load_preset("saved_models/mine", CPCModel)
+        >>> model.compile(optimizer=keras.optimizers.AdamW(1e-4))
         >>> _ = model.fit(images, verbose=0)
     """
     directory = _directory(preset)
     verify_artifact(directory)
-    model = load_keras_file(directory / PRETRAINING)
+    model = load_keras_file(directory / PRETRAINING, compile=False)
     if not isinstance(model, model_class):
         raise ValueError(
             f"{directory / PRETRAINING} holds a {type(model).__name__}. Expected: "

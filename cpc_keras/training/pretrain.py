@@ -16,6 +16,7 @@ import yaml
 from cpc_keras.data import image_batches, mixed_batches
 from cpc_keras.evaluation import result_lock
 from cpc_keras.export import load_keras_file
+from cpc_keras.layers.dtype_scope import dtype_scope
 from cpc_keras.training.callbacks import (
     Checkpoints,
     EpochSeeds,
@@ -397,18 +398,12 @@ def _copy_run(run_directory, own):
             shutil.copy(run_directory / "metrics.csv", own)
 
 
-@contextlib.contextmanager
 def _dtype_policy(precision):
     if precision not in PRECISIONS:
         raise ValueError(
             f"The precision of a recipe must be one of {PRECISIONS}. Received: {precision!r}."
         )
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    return dtype_scope(precision)
 
 
 def _label_facts(labels, labeled_index):

@@ -48,7 +48,7 @@ def main(artifact, images_file, results_file):
         hidden = not any(name.partition(".")[0] == "cpc_keras" for name in sys.modules)
     else:
         hidden = False
-    np.savez(results_file, moved=moved, hidden=hidden, **results)
+    np.savez(results_file, moved=moved, hidden=hidden, keras=keras.__version__, **results)
 
 
 main(*sys.argv[1:])

@@ -62,7 +62,7 @@ def shipped(exported, tmp_path, monkeypatch):
 
 def test_a_model_comes_back_whole(exported, trained):
     model = CPCModel.from_preset(exported)
-    assert type(model) is CPCModel
+    assert type(model) is CPCModel and not model.compiled
     received, expected = model.get_weights(), trained.get_weights()
     assert len(received) == len(expected)
     for r, e in zip(received, expected, strict=True):
@@ -70,8 +70,19 @@ def test_a_model_comes_back_whole(exported, trained):
     np.testing.assert_array_equal(model.encoder(IMAGES), trained.encoder(IMAGES))
 
 
-def test_training_goes_on_where_it_was(exported, trained):
+def test_it_is_compiled_before_it_is_trained_on(exported):
+    # With the optimizer of the export, at the end of its schedule, training would change nothing.
     model = CPCModel.from_preset(str(exported))
+    with pytest.raises(ValueError, match=r"must call `compile\(\)`"):
+        model.fit(IMAGES, verbose=0)
+    model.compile(keras.optimizers.Adam(0.01))
+    before = model.encoder.get_weights()
+    model.fit(IMAGES, batch_size=4, verbose=0)
+    assert any(np.any(b != a) for b, a in zip(before, model.encoder.get_weights(), strict=True))
+
+
+def test_training_goes_on_where_it_was_with_the_file_of_the_model(exported, trained):
+    model = keras.saving.load_model(exported / "pretraining.keras")
     assert int(model.optimizer.iterations) == int(trained.optimizer.iterations) == 4
     for r, e in zip(model.optimizer.variables, trained.optimizer.variables, strict=True):
         np.testing.assert_array_equal(r, e)
