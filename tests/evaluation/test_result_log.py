@@ -1,5 +1,6 @@
 """ResultLog and result_lock."""
 
+import inspect
 import subprocess
 import sys
 
@@ -65,11 +66,14 @@ def test_processes_with_other_settings_are_not_in_each_others_way(tmp_path):
 def test_a_lock_is_held_by_one_and_ends_with_the_process(tmp_path):
     path = tmp_path / "locks" / "part"
     hold = (
-        "import sys, time; from cpc_keras.evaluation import result_lock\n"
+        # The file alone: the package would have Keras imported.
+        "import runpy, sys, time; result_lock = runpy.run_path(sys.argv[2])['result_lock']\n"
         "with result_lock(sys.argv[1]): print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", hold, str(path), inspect.getsourcefile(inspect.unwrap(result_lock))],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as other:
         assert other.stdout.readline() == "held\n"
         with result_lock(path, wait=False) as mine:
