@@ -18,7 +18,7 @@ import numpy as np
 
 from cpc_keras.augmentations import image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS, change_recipe
-from cpc_keras.cli.options import drawn
+from cpc_keras.cli.chosen_data import drawn
 from cpc_keras.cli.pretrain import build_model
 from cpc_keras.data import hold_out, label_subset, load_data
 from cpc_keras.evaluation import ProbeRow, extract_features

@@ -54,15 +54,25 @@ def images(count=12, **options):
         ("search", ("--out", "OUT", "--trials", 1)),
     ],
 )
-def test_commands_split_the_images_as_they_are_told(command, options, told, tmp_path, monkeypatch):
+def test_commands_split_the_images_as_they_are_told(command, options, tmp_path, monkeypatch):
     monkeypatch.setattr("cpc_keras.cli.finetune.load_encoder", lambda run: None)
     (tmp_path / "run").mkdir()
     names = {"RUN": tmp_path / "run", "OUT": tmp_path / "out"}
-    seen = told(f"{command}.load")
+    seen = {}
+
+    def load(spec, **options):
+        seen.update(options)
+        return Splits(images(), None)
+
+    def split_off(data, fraction, **options):
+        seen["fraction"] = fraction
+        raise Enough
+
+    monkeypatch.setattr("cpc_keras.data.load_data", load)
+    monkeypatch.setattr("cpc_keras.data.split_off", split_off)
     split = ("--test-fraction", 0.3, "--groups", "level:1")
     run(command, *[names.get(o, o) for o in options], "--data", "photos", *split)
-    assert seen["load"]["test_fraction"] == 0.3
-    assert seen["load"]["groups"] == "level:1"
+    assert (seen["fraction"], seen["groups"]) == (0.3, "level:1")
 
 
 def test_pre_training_saves_and_steps_back_as_it_is_told(told, tmp_path):
@@ -104,9 +114,9 @@ def test_networks_train_for_ten_passes_over_the_labels_within_bounds():
 
 def test_pre_training_on_all_images_has_seen_the_test_images(capsys):
     splits = Splits(images(30), images(10))
-    assert "were among them" in _pretraining(splits, ["made up, 40 images, no labels"])
+    assert "were among them" in _pretraining(splits, 40, ["made up, 40 images, no labels"])
     assert "--groups of this evaluation" in capsys.readouterr().err
-    assert "among" not in _pretraining(splits, ["made up, 30 images, no labels"])
+    assert "among" not in _pretraining(splits, 40, ["made up, 30 images, no labels"])
     assert not capsys.readouterr().err
 
 

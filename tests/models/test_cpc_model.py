@@ -287,7 +287,6 @@ OTHER_THAN_DEFAULT = {
     "context_blocks": 2,
     "context_filters": 10,
     "shared_context": False,
-    "normalization": "layer",
     "features": "contexts",
     "pooling": "2x3",
     "patch_augmentation": lambda: RandomShift(1, seed=5),
@@ -310,7 +309,7 @@ def test_every_argument_comes_back_from_the_config_and_from_the_file(tmp_path):
     # Patches that are not cut out are not augmented: it has a test of its own.
     names.remove("encoding")
     # Of named encoders only: tests/encoders/test_encoders.py.
-    names -= {"encoder_width", "encoder_depth"}
+    names -= {"encoder_width", "encoder_depth", "normalization"}
     assert names == set(OTHER_THAN_DEFAULT), "say here what the new argument's other value is"
     arguments = arguments_of_other_model()
     for name in names:

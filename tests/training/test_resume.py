@@ -285,9 +285,14 @@ def test_a_run_that_another_callback_ends_is_saved_and_stays_finished(train, tmp
 
 
 def test_a_run_that_a_signal_ended_is_not_finished(train, tmp_path, capsys):
-    directory = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        train(directory, watch=Enough(signal.SIGINT), checkpoints=CheckpointSchedule(seconds=1e9))
+    directory, options = tmp_path / "run", {"checkpoints": CheckpointSchedule(seconds=1e9)}
+    # A shell that runs the tests in the background has SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(directory, watch=Enough(signal.SIGINT), **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert newest_checkpoint(directory / "checkpoints")[1:] == (1, 0)
     watch = Enough()
     train(directory, watch=watch)
