@@ -43,6 +43,8 @@ from cpc_keras.training import pretrain as run_pretraining
 
 # How often --on-nan step-back halves the learning rate before it gives up.
 STEP_BACKS = 3
+# Of larger grids, whose patches are encoded one by one, a step takes minutes on a CPU.
+MOST_PATCHES_A_SIDE = 15
 # Held-out images that are measured after each epoch; more would only cost time.
 NUM_HELD_OUT = 256
 
@@ -245,7 +247,24 @@ def build_model(
     if recipe.image_augmentation != "none":
         # Otherwise what the method itself does.
         arguments["image_augmentation"] = image_augmentation(recipe.image_augmentation, shape)
-    return method(shape, seed=recipe.seed, **arguments)
+    model = method(shape, seed=recipe.seed, **arguments)
+    grid = getattr(model, "grid", ())
+    one_by_one = getattr(model, "shared_encoder", None) is None
+    if one_by_one and max(grid, default=0) > MOST_PATCHES_A_SIDE:
+        click.echo(_told_of_grid(grid, shape[:2], recipe.batch_size), err=True)
+    return model
+
+
+def _told_of_grid(grid, sides, batch_size):
+    """What patches that are small for their images cost, and the papers' way out."""
+    rows, columns = grid
+    strides = [s for s in range(4, min(sides) // 8 + 1) if not sides[0] % s and not sides[1] % s]
+    larger = f": --patch-size {2 * strides[-1]} --patch-stride {strides[-1]}" if strides else ""
+    return (
+        f"The patches are small for images of {sides[0]}x{sides[1]}: their grid is {rows}x{columns}"
+        f", and a step encodes {batch_size * rows * columns:,}. The papers' grids are 7x7{larger}. "
+        "What a step costs: cpc-keras describe."
+    )
 
 
 def pretrain_and_export(
