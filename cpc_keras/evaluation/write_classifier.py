@@ -11,6 +11,7 @@ import numpy as np
 from cpc_keras.data import ImageData, Splits, write_label_subset
 from cpc_keras.evaluation.classification_metrics import classification_metrics
 from cpc_keras.export.recover import hold, recover, sibling
+from cpc_keras.export.save_portable import save_portable
 
 
 def write_classifier(
@@ -106,7 +107,7 @@ def _write(classifier, result, out, train, index):
     partial.mkdir()
     try:
         with hold(partial):
-            classifier.save(partial / "classifier.keras")
+            save_portable(classifier, partial / "classifier.keras")
             classifier.export(partial / "saved_model", verbose=False)
             write_label_subset(partial / "labels.csv", train, index)
             (partial / "metrics.json").write_text(json.dumps(result, indent=1), encoding="utf-8")

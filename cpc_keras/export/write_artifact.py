@@ -25,8 +25,8 @@ from cpc_keras.export.artifact_layout import (
 )
 from cpc_keras.export.check_golden import weights_digest
 from cpc_keras.export.model_card import model_card
-from cpc_keras.export.portable_config import portable_config
 from cpc_keras.export.recover import hold, recover, sibling
+from cpc_keras.export.save_portable import save_portable
 from cpc_keras.export.verify_artifact import read_preset
 from cpc_keras.version import __version__
 
@@ -252,7 +252,7 @@ def _make_parent(path):
 
 def _write_files(model, archive, preset, directory):
     # Keras's files first: in the other order save_model writes weights that do not load.
-    _write_encoder(model.encoder, directory)
+    save_portable(model.encoder, directory)
     archive.write_out(str(directory), verbose=False)
     # Nothing is lost: version control and wheels drop empty directories anyway.
     with contextlib.suppress(OSError):
@@ -272,13 +272,6 @@ def _write_files(model, archive, preset, directory):
         os.fsync(file.fileno())
     for folder in {directory, *(file.parent for file in directory.rglob("*"))}:
         _sync_directory(folder)
-
-
-def _write_encoder(encoder, directory):
-    keras.saving.save_model(encoder, directory, zipped=False)
-    file = directory / "config.json"
-    config = portable_config(json.loads(file.read_text(encoding="utf-8")))
-    file.write_text(json.dumps(config), encoding="utf-8")
 
 
 def _write_golden(model, file):

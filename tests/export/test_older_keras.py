@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from cpc_keras import CPCModel
+from cpc_keras.evaluation import image_classifier
 from cpc_keras.export.portable_config import NEW_ARGUMENTS, OLDEST_KERAS
+from cpc_keras.export.save_portable import save_portable
 
 # The layers that no encoder of images holds.
 NO_ENCODER = {
@@ -30,6 +32,13 @@ found = {
     if inspect.isclass(kind)
 }
 print(json.dumps([keras.__version__, found]))
+"""
+
+PREDICT = """
+import sys, keras, numpy
+
+model, images, logits = sys.argv[1:]
+numpy.save(logits, keras.saving.load_model(model).predict(numpy.load(images), verbose=0))
 """
 
 
@@ -88,6 +97,13 @@ def test_an_older_keras_loads_an_artifact_and_trains_on_it(older_keras, tmp_path
         for loader in ("load_model", "load_model_uint8", "load_model_predict", "tfsm_layer"):
             np.testing.assert_allclose(results[loader], expected, rtol=1e-4, atol=1e-4)
         assert results["hidden"] and np.mean(results["moved"]) > 0.7
+    # So does a classifier on it, in one file.
+    logits = image_classifier(model.encoder, num_classes=2)
+    save_portable(logits, tmp_path / "classifier.keras")
+    files = [tmp_path / name for name in ("classifier.keras", "images.npy", "logits.npy")]
+    run(["-c", PREDICT], *files, keras_folder=older_keras)
+    expected = np.asarray(logits(images))
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
