@@ -16,6 +16,7 @@ from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
 from cpc_keras.cli.measure_runs import RunMeasurement
 from cpc_keras.cli.options import (
     Numbers,
+    RunPath,
     data_options,
     groups_option,
     images_option,
@@ -59,9 +60,7 @@ PROTOCOL = (
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument(
-    "runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=pathlib.Path)
-)
+@click.argument("runs", nargs=-1, required=True, type=RunPath())
 @data_options
 @images_option
 @click.option("--out", type=click.Path(path_type=pathlib.Path), help="[default: the first RUN]")
@@ -103,13 +102,17 @@ def evaluate(
 ):
     """Measure what the encoders of RUNS are worth with few labels.
 
-    RUNS are run directories or artifacts, one for each pre-training seed. Writes results.json,
-    report.html and the label subsets into OUT; where a run has kept encoders
+    RUNS are run directories, artifacts or names of shipped presets, one for each pre-training seed.
+    Writes results.json, report.html and the label subsets into OUT; where a run has kept encoders
     (pretrain --save-encoders-every), their curve into its iteration_curve.json. The same command
     again goes on where a stopped one ended; at the same time in several terminals, it shares the
     work. The data options that are not given are those of RUNS, where they are of the same data;
     a split that would measure on images of their training is refused.
     """
+    if out is None and (runs[0] / "preset.json").exists():
+        raise click.UsageError(
+            f"--out is needed: {runs[0]} is an artifact, and results would be written into it."
+        )
     compare(
         chosen.as_pretrained(runs).load(),
         runs,

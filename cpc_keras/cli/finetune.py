@@ -7,12 +7,12 @@ import sys
 import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import data_options, groups_option, test_fraction_option
+from cpc_keras.cli.options import RunPath, data_options, groups_option, test_fraction_option
 from cpc_keras.export import load_keras_file
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("run", type=click.Path(exists=True, path_type=pathlib.Path))
+@click.argument("run", type=RunPath())
 @data_options
 @groups_option
 @click.option(
@@ -47,10 +47,10 @@ def finetune(
 ):
     """Train the encoder of RUN with a classifier on labels.
 
-    RUN is a run directory, an artifact, or a .keras file of images to features. Writes
-    OUT/classifier.keras and OUT/saved_model, which open without this package, and
-    OUT/metrics.json. A run that is stopped leaves nothing in OUT. The data options that are not
-    given are those of RUN, where it is of the same data.
+    RUN is a run directory, an artifact, a .keras file of images to features, or the name of a
+    shipped preset. Writes OUT/classifier.keras and OUT/saved_model, which open without this
+    package, and OUT/metrics.json. A run that is stopped leaves nothing in OUT. The data options
+    that are not given are those of RUN, where it is of the same data.
     """
     from tqdm import tqdm
 

@@ -2,10 +2,31 @@
 
 import dataclasses
 import functools
+import os
+import pathlib
 
 import click
 
 from cpc_keras.cli.chosen_data import TEST_FRACTION, ChosenData
+
+
+class RunPath(click.Path):
+    """A run directory, an artifact or a file that is there, or the name of a shipped preset."""
+
+    def __init__(self):
+        super().__init__(exists=True, path_type=pathlib.Path)
+
+    def convert(self, value, param, ctx):
+        """Find the preset's directory where the name is none of a file."""
+        if (
+            isinstance(value, str)
+            and not os.path.exists(value)
+            and value == os.path.basename(value)
+        ):
+            from cpc_keras.presets.list_presets import preset_directories
+
+            value = preset_directories().get(value, value)
+        return super().convert(value, param, ctx)
 
 
 class Numbers(click.ParamType):

@@ -1,6 +1,7 @@
 """The `cpc-keras` command, on a small folder of images."""
 
 import contextlib
+import importlib
 import json
 import os
 import pathlib
@@ -585,3 +586,23 @@ def test_help_does_not_wait_for_keras():
     # The names of the package are there all the same.
     for name in cpc_keras.__all__:
         assert getattr(cpc_keras, name), name
+
+
+def test_runs_may_be_named_as_shipped_presets(monkeypatch, tmp_path, capsys):
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "preset.json").write_text("{}")
+    shipped = {"shipped": tmp_path / "shipped"}
+    module = importlib.import_module("cpc_keras.presets.list_presets")  # also a function's name
+    monkeypatch.setattr(module, "preset_directories", lambda: shipped)
+    seen = []
+    monkeypatch.setattr(
+        "cpc_keras.cli.evaluate.compare", lambda splits, runs, out, **_: seen.append((runs, out))
+    )
+    monkeypatch.setattr("cpc_keras.cli.chosen_data.ChosenData.load", lambda self: None)
+    out = ("--out", str(tmp_path / "out"))
+    cli.main(["evaluate", "shipped", "--data", "photos", *out], standalone_mode=False)
+    assert seen == [((tmp_path / "shipped",), tmp_path / "out")]
+    status, _, error = run(capsys, "evaluate", "shipped", "--data", "photos")
+    assert status == 2 and "is an artifact, and results would be written into it" in error
+    status, _, error = run(capsys, "evaluate", "shiped", "--data", "photos")
+    assert status == 2 and "shiped" in error
