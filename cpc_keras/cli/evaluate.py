@@ -33,6 +33,7 @@ from cpc_keras.data import (
     write_label_subset,
 )
 from cpc_keras.evaluation import (
+    COMPARISON_ROWS,
     FRACTIONS,
     comparison_rows,
     format_table,
@@ -44,6 +45,7 @@ from cpc_keras.evaluation import (
     verdict,
     write_report,
 )
+from cpc_keras.evaluation.summary_table import FROM_SCRATCH
 from cpc_keras.version import __version__
 
 PROTOCOL = (
@@ -52,8 +54,10 @@ PROTOCOL = (
     "{num_draws} draws for each share below 100 %. For each share a row tries {num_trials} "
     "settings on a quarter of the first draw's labels, held out, and is then fitted on all labels "
     'of each draw. Image augmentation "{augmentation}": networks train on it, probes on up to 16 '
-    "augmented copies of each labelled image (raw pixels on copies or none, as their trials say). "
-    "Networks: AdamW, {first} to {last} steps of {batch_size} images, half of that in a trial; "
+    "augmented copies of each labelled image (raw pixels on copies or none, as their trials say)."
+)
+NETWORKS = (
+    " Networks: AdamW, {first} to {last} steps of {batch_size} images, half of that in a trial; "
     "fine-tuning begins with the linear probe as its head; the ordinary CNN has as many parameters "
     "as the classifier on {method}."
 )
@@ -71,6 +75,11 @@ PROTOCOL = (
     type=Numbers(int),
     default="150,250",
     help="Training steps of the networks: at the fewest labels, at most.",
+)
+@click.option(
+    "--rows",
+    default=",".join(COMPARISON_ROWS),
+    help="To measure: cpc_frozen and some to compare it with; the networks take most of the time.",
 )
 @click.option(
     "--augmentation",
@@ -96,6 +105,7 @@ def evaluate(
     fractions,
     draws,
     steps,
+    rows,
     augmentation,
     subsets,
     protocols,
@@ -120,19 +130,19 @@ def evaluate(
         fractions=fractions,
         num_draws=draws,
         steps=steps,
+        rows=_names(rows, COMPARISON_ROWS, "--rows"),
         augmentation=augmentation or ("digits" if chosen.data == "mnist_5k" else "photos"),
         subsets=subsets,
-        protocols=_protocols(protocols),
+        protocols=() if protocols == "none" else _names(protocols, PROTOCOLS, "--protocols"),
     )
 
 
-def _protocols(text):
-    names = tuple(name.strip() for name in text.split(",")) if text != "none" else ()
-    unknown = [name for name in names if name not in PROTOCOLS]
-    if unknown:
+def _names(text, known, option):
+    names = tuple(name.strip() for name in text.split(","))
+    if not {*names} <= {*known}:
+        also = ", or none" if option == "--protocols" else ""
         raise click.BadParameter(
-            f"expected some of {', '.join(PROTOCOLS)}, or none. Received: {text!r}.",
-            param_hint="--protocols",
+            f"expected some of {', '.join(known)}{also}. Received: {text!r}.", param_hint=option
         )
     return names
 
@@ -145,12 +155,13 @@ def compare(
     fractions=FRACTIONS,
     num_draws: int = 3,
     steps: tuple[int, int] = (150, 250),
+    rows: tuple[str, ...] = COMPARISON_ROWS,
     augmentation: str = "none",
     batch_size: int = 32,
     subsets: pathlib.Path | None = None,
     protocols: tuple[str, ...] = PROTOCOLS,
 ) -> dict:
-    """Measure all rows for every run, print the table, and write results and report.
+    """Measure rows for every run, print the table, and write results and report.
 
     Resumable, and to be shared: called in several processes, each measures a part.
 
@@ -161,6 +172,7 @@ def compare(
         fractions: shares of the labels.
         num_draws: label subsets for each share below 1.
         steps: training steps of the networks at the fewest labels, and at most.
+        rows: of `COMPARISON_ROWS`, "cpc_frozen" and at least one to compare it with.
         augmentation: name of the image augmentation of every network.
         batch_size: images a step.
         subsets: folder of label subsets to use; by default they are drawn, and written to
@@ -178,6 +190,11 @@ def compare(
         raise ValueError(
             "--steps are two numbers, at the fewest labels and at most, such as 150,250. Received: "
             f"{','.join(map(str, steps))}."
+        )
+    if "cpc_frozen" not in rows or all(row.startswith("cpc_") for row in rows):
+        raise ValueError(
+            "--rows are cpc_frozen and at least one that it is compared with, such as "
+            f"random_frozen,raw_pixels. Received: {','.join(rows)}."
         )
     if train.labels.ndim == 2:
         raise ValueError(
@@ -209,6 +226,7 @@ def compare(
             augmentation=augmentation,
             batch_size=batch_size,
             seed=seed,
+            names=rows,
         )
 
     with result_lock(out / "locks" / "subsets"):
@@ -218,6 +236,7 @@ def compare(
         runs,
         out,
         settings=settings,
+        rows=rows,
         make_rows=make_rows,
         subset=subset,
         protocols=protocols,
@@ -231,7 +250,8 @@ def compare(
 def _publish(measurement, settings, out, num_images):
     splits, runs, found = measurement.splits, measurement.runs, measurement.results
     predicted, confusion_of = measurement.predict()
-    protocol = PROTOCOL.format(
+    networks = {"cpc_fine_tuned", *FROM_SCRATCH} & {*measurement.rows}
+    protocol = (PROTOCOL + NETWORKS if networks else PROTOCOL).format(
         num_test=len(splits.test),
         num_train=len(splits.train),
         num_draws=settings["num_draws"],

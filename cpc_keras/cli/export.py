@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import statistics
 
 import click
 
@@ -12,8 +13,10 @@ import click
 @click.option("--overwrite", is_flag=True, help="Replace an artifact that is there.")
 @click.option(
     "--results",
+    multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-    help="results.json of cpc-keras evaluate or demo, whose scores go onto the model card.",
+    help="results.json of cpc-keras evaluate or demo, whose scores go onto the model card. May be "
+    "given more than once.",
 )
 def export(run, out, overwrite, results):
     """Write the newest checkpoint of RUN (or a .keras file) as the directory OUT.
@@ -30,7 +33,9 @@ def export(run, out, overwrite, results):
         )
     facts = recorded_facts(run)
     if results:
-        facts |= scores_of(json.loads(results.read_text()))
+        told = [json.loads(path.read_text()) for path in results]
+        _require_own_scores(run, dict(zip(results, told, strict=True)))
+        facts |= scores_of(*told)
     model.export(out, overwrite=overwrite, facts=facts)
     click.echo(f"Encoder: {out}")
 
@@ -44,25 +49,70 @@ def recorded_facts(run: pathlib.Path) -> dict:
     return {**{name: told[name] for name in ("method", "data", "command")}, **told["facts"]}
 
 
-def scores_of(results: dict) -> dict:
-    """Return what a model card says of an evaluation: command, data, protocol, scores."""
-    return {
-        "evaluated by": results["facts"]["command"],
-        "evaluated on": results["facts"]["data"],
-        "protocol": results["protocol"],
-        "scores": [
-            {
-                "row": cell["row"],
-                "share of labels": cell["fraction"],
-                "labels": cell["num_labels"],
-                "accuracy": round(cell["accuracy"], 4),
-                "deviation over draws": _rounded(cell["draw_deviation"]),
-                "deviation over seeds": _rounded(cell["seed_deviation"]),
-                "seeds": results["num_seeds"],
-            }
-            for cell in results["summary"]
-        ],
+def scores_of(*results: dict) -> dict:
+    """Return what a model card says of evaluations: command, data, protocol, scores.
+
+    Args:
+        results: what `results.json` holds, of one evaluation or several.
+    """
+    told = {
+        "evaluated by": [r["facts"]["command"] for r in results],
+        "evaluated on": [r["facts"]["data"] for r in results],
+        "protocol": [r["protocol"] for r in results],
     }
+    if len(results) == 1:
+        told = {name: value for name, (value,) in told.items()}
+    return {**told, "scores": [score for r in results for score in _scores(r)]}
+
+
+def _require_own_scores(run, results):
+    """Refuse evaluations that are not of this run."""
+    preset = run / "artifact" / "preset.json"
+    if not preset.is_file():
+        return
+    weights = json.loads(preset.read_text(encoding="utf-8"))["sha256"]["model.weights.h5"]
+    for path, told in results.items():
+        if weights not in told.get("weights", [weights]):
+            raise click.ClickException(
+                f"{path} is an evaluation of other weights than those of {run} (it was made by "
+                f"{told['facts']['command']}). Expected one that {run} was among; evaluate it "
+                "anew if it was trained on since."
+            )
+
+
+def _scores(results):
+    scores = [
+        {
+            "row": cell["row"],
+            "share of labels": cell["fraction"],
+            "labels": cell["num_labels"],
+            "accuracy": round(cell["accuracy"], 4),
+            "deviation over draws": _rounded(cell["draw_deviation"]),
+            "deviation over seeds": _rounded(cell["seed_deviation"]),
+            "seeds": results["num_seeds"],
+        }
+        for cell in results["summary"]
+    ]
+    by_protocol = {}
+    for result in results.get("protocols", ()):
+        by_protocol.setdefault((result["protocol"], result["num_labels"]), []).append(result)
+    for (protocol, num_labels), found in by_protocol.items():
+        accuracies = [result["top_1"] for result in found if "top_1" in result]
+        if accuracies:
+            scores.append(
+                {
+                    "row": protocol,
+                    "share of labels": 1.0,
+                    "labels": num_labels,
+                    "accuracy": round(statistics.mean(accuracies), 4),
+                    "deviation over draws": None,
+                    "deviation over seeds": _rounded(
+                        statistics.stdev(accuracies) if len(accuracies) > 1 else None
+                    ),
+                    "seeds": len(accuracies),
+                }
+            )
+    return scores
 
 
 def _rounded(value):

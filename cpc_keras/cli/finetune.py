@@ -32,6 +32,12 @@ from cpc_keras.export import load_keras_file
     type=click.Choice(IMAGE_AUGMENTATIONS),
     help="[default: digits for mnist_5k, else photos]",
 )
+@click.option(
+    "--class-weight",
+    type=click.Choice(["none", "balanced"]),
+    default="none",
+    help="balanced: rare classes count as much as frequent ones.",
+)
 @test_fraction_option
 @click.option("--seed", type=int, default=0, help="Of the labels, the head and the order.")
 def finetune(
@@ -43,6 +49,7 @@ def finetune(
     batch_size,
     learning_rate,
     augmentation,
+    class_weight,
     seed,
 ):
     """Train the encoder of RUN with a classifier on labels.
@@ -78,6 +85,7 @@ def finetune(
             learning_rate=learning_rate,
             augmentation=augmentation or ("digits" if data == "mnist_5k" else "photos"),
             batch_size=batch_size,
+            class_weight=None if class_weight == "none" else class_weight,
             seed=seed,
             facts={"command": shlex.join(["cpc-keras", *sys.argv[1:]]), "data": data},
             on_start=lambda total: bar.reset(total),

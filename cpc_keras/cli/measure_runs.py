@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -26,6 +26,7 @@ class RunMeasurement:
         out: directory of the results.
         settings: JSON-like dict of everything that the label efficiency depends on; `fractions` and
             `num_draws` are read from it, and of `data`, `pixels` the protocols depend, too.
+        rows: names of those that `make_rows` gives; results of others are left out.
         make_rows: function from a model and its seed to the rows.
         subset: function from a fraction and a draw to the positions of labels.
         protocols: names, of `run_protocols`.
@@ -42,11 +43,12 @@ class RunMeasurement:
         out: pathlib.Path,
         *,
         settings: dict,
+        rows: Sequence[str],
         make_rows: Callable[[PretrainingModel, int], list],
         subset: Callable[[float, int], np.ndarray],
         protocols: tuple[str, ...],
     ):
-        self.splits, self.runs = splits, runs
+        self.splits, self.runs, self.rows = splits, runs, tuple(rows)
         self.artifacts = [
             run if (run / "preset.json").exists() else run / "artifact" for run in runs
         ]
@@ -112,7 +114,7 @@ class RunMeasurement:
         return probabilities.argmax(axis=1), told
 
     def _measured(self, seed):
-        return self._of_seed(self._log, seed)
+        return [r for r in self._of_seed(self._log, seed) if r["row"] in self.rows]
 
     def _of_seed(self, log, seed):
         return [r for r in log.results if (r["seed"], r["weights"]) == (seed, self.weights[seed])]

@@ -28,12 +28,12 @@ def presets():
 
 
 def _best(scores):
-    """The better of frozen and fine-tuned features for each share of labels."""
+    """The best of frozen and fine-tuned features for each number of labels, fewest first."""
     best = {}
     for score in scores:
-        share = score.get("share of labels")
-        if str(score.get("row")).startswith("cpc_") and (
-            share not in best or score["accuracy"] > best[share]["accuracy"]
+        row, labels = str(score.get("row")), score.get("labels")
+        if (row.startswith("cpc_") or row == "linear_probe") and (
+            labels not in best or score["accuracy"] > best[labels]["accuracy"]
         ):
-            best[share] = score
-    return best.values()
+            best[labels] = score
+    return [best[labels] for labels in sorted(best)]

@@ -38,6 +38,7 @@ from cpc_keras.training import (
     deterministic_ops,
     distribution_strategy,
     load_newest,
+    start_from,
 )
 from cpc_keras.training import pretrain as run_pretraining
 
@@ -85,6 +86,12 @@ PROBE_EVERY = 5
     type=click.FloatRange(0, 1, min_open=True),
     help="Share of the labels, balanced over classes, that methods which use labels see.  "
     "[default: 1]",
+)
+@click.option(
+    "--init",
+    metavar="RUN|PRESET",
+    help="Start from these weights instead of random ones: a run, an artifact or the name of a "
+    "shipped preset, whose encoder is that of --recipe and its settings.",
 )
 @click.option(
     "--stream",
@@ -156,6 +163,7 @@ def pretrain(
     config,
     settings,
     label_fraction,
+    init,
     **options,
 ):
     """Pre-train an encoder on images without labels.
@@ -187,6 +195,8 @@ def pretrain(
             f"--label-fraction goes with a method that uses labels. Received it with "
             f"{recipe.method!r}, which uses none."
         )
+    if init is not None:
+        facts["init"] = init
     artifact = pretrain_and_export(
         splits,
         recipe,
@@ -200,6 +210,7 @@ def pretrain(
         checkpoints=CheckpointSchedule(checkpoint_seconds, checkpoint_steps, keep),
         step_backs=STEP_BACKS if on_nan == "step-back" else 0,
         label_fraction=label_fraction,
+        init=init,
     )
     if not Worker.of(strategy).is_first:
         return
@@ -279,6 +290,7 @@ def pretrain_and_export(
     probe_every=PROBE_EVERY,
     tensorboard=False,
     strategy=None,
+    init=None,
     **options,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once.
@@ -308,10 +320,14 @@ def pretrain_and_export(
         num_held_out=NUM_HELD_OUT,
         projector=pathlib.Path(run_directory) / "logs" if tensorboard else None,
     )
+
+    def start():
+        shape, num_images = splits.train.image_shape, len(splits.train)
+        model = build_model(recipe, shape, num_classes, num_images=num_images)
+        return model if init is None else start_from(model, init)
+
     model = run_pretraining(
-        lambda: build_model(
-            recipe, splits.train.image_shape, num_classes, num_images=len(splits.train)
-        ),
+        start,
         splits.train.images,
         run_directory=run_directory,
         recipe=recipe,
@@ -329,7 +345,7 @@ def pretrain_and_export(
             model = load_newest(run_directory)  # without the strategy
         told = {"method": recipe.method, "command": command, "seed": recipe.seed}
         # Who loads the encoder elsewhere has to scale alike.
-        told |= {name: facts[name] for name in ("pixel_range",) if name in facts}
+        told |= {name: facts[name] for name in ("pixel_range", "init") if name in facts}
         _export(model, splits, recipe, run_directory, told, labeled_index, label_fraction)
     with worker.telling_of_losses(pathlib.Path(run_directory) / "checkpoints"):
         worker.wait()  # one that leaves early would end the others

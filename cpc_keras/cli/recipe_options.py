@@ -23,6 +23,7 @@ DATA = (
     "test_fraction",
     "groups",
     "label_fraction",
+    "init",
 )
 # What follows from the others, and `training.pretrain` writes beside them.
 FACTS = ("num_labels", "labels")

@@ -9,7 +9,7 @@ from cpc_keras.evaluation.classification_metrics import (
     wilson_interval,
 )
 from cpc_keras.evaluation.compare_runs import compare_runs
-from cpc_keras.evaluation.comparison_rows import comparison_rows
+from cpc_keras.evaluation.comparison_rows import COMPARISON_ROWS, comparison_rows
 from cpc_keras.evaluation.draw_method_tables import draw_method_tables
 from cpc_keras.evaluation.extract_features import extract_features
 from cpc_keras.evaluation.feature_map import feature_map
@@ -50,6 +50,7 @@ from cpc_keras.evaluation.write_classifier import write_classifier
 from cpc_keras.evaluation.write_report import write_report
 
 __all__ = [
+    "COMPARISON_ROWS",
     "FRACTIONS",
     "PUBLISHED_RESULTS",
     "ROW_TITLES",

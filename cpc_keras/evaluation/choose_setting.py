@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cpc_keras.data import hold_out
+from cpc_keras.evaluation.linear_probe import checked_class_weight
 
 
 def choose_setting(
@@ -13,6 +14,7 @@ def choose_setting(
     index: np.ndarray,
     *,
     groups: np.ndarray | None = None,
+    class_weight: str | None = None,
     on_fit: Callable[[], None] = lambda: None,
 ) -> tuple[dict, float | None]:
     """Choose among a row's settings on a quarter of the labels that it may see, held out.
@@ -22,6 +24,7 @@ def choose_setting(
         labels: classes of all training images, `[n]`.
         index: positions of those whose labels may be seen, `[k]`.
         groups: what the held-out quarter must not divide, of all training images, `[n]`.
+        class_weight: "balanced" chooses by the mean over classes of accuracy and cross-entropy.
         on_fit: called after each trial.
 
     Returns:
@@ -37,15 +40,21 @@ def choose_setting(
             on_fit()
         return row.settings[0], None
     trials = []
-    truth = labels[index[held_out]]
+    truth, weights = labels[index[held_out]], None
+    if checked_class_weight(class_weight) is not None:
+        _, place, counts = np.unique(truth, return_inverse=True, return_counts=True)
+        weights = 1 / counts[place]
     for setting in row.settings:
         probabilities = row.fit_predict(
             index[fit], labels[index[fit]], setting=setting, held_out=index[held_out]
         )
         on_fit()
-        accuracy = float((probabilities.argmax(axis=1) == truth).mean())
+        right = probabilities.argmax(axis=1) == truth
         true_probability = probabilities[np.arange(len(truth)), truth]
-        cross_entropy = float(-np.log(np.maximum(true_probability, 1e-12)).mean())
+        accuracy = float(np.average(right, weights=weights))
+        cross_entropy = float(
+            np.average(-np.log(np.maximum(true_probability, 1e-12)), weights=weights)
+        )
         trials.append((accuracy, -cross_entropy, setting))
     best = max(trials, key=lambda trial: trial[:2])
     return best[2], best[0]

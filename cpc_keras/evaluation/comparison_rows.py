@@ -1,5 +1,7 @@
 """The six rows that every claim is made of."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -11,6 +13,16 @@ from cpc_keras.evaluation.network_row import NetworkRow
 from cpc_keras.evaluation.probe_row import RAW_PIXEL_SETTINGS, ProbeRow
 from cpc_keras.evaluation.whole_image_cnn import whole_image_cnn
 
+# In the order in which they are measured.
+COMPARISON_ROWS = (
+    "cpc_frozen",
+    "random_frozen",
+    "raw_pixels",
+    "cpc_fine_tuned",
+    "supervised",
+    "cnn",
+)
+
 
 def comparison_rows(
     encoder: keras.Model,
@@ -21,6 +33,7 @@ def comparison_rows(
     augmentation: str = "none",
     batch_size: int = 32,
     seed: int = 0,
+    names: Sequence[str] = COMPARISON_ROWS,
 ) -> list:
     """Build the rows: CPC frozen and fine-tuned, and what it has to beat.
 
@@ -44,26 +57,46 @@ def comparison_rows(
         augmentation: name of an `image_augmentation`.
         batch_size: images a step.
         seed: of the heads' and the CNN's initial weights, and of the order of the batches.
+        names: of the rows to build; the three probes take a small part of the time.
 
     Returns:
-        `ProbeRow`s and `NetworkRow`s for `label_efficiency`.
+        `ProbeRow`s and `NetworkRow`s for `label_efficiency`, in the order of `COMPARISON_ROWS`.
+
+    Raises:
+        ValueError: an unknown name.
     """
+    unknown = sorted({*names} - {*COMPARISON_ROWS})
+    if unknown:
+        raise ValueError(
+            f"Expected rows of {', '.join(COMPARISON_ROWS)}. Received: {', '.join(unknown)}."
+        )
     train, test = splits
     num_classes = splits.num_classes  # of which few labels may not have all
     keras.utils.set_random_seed(seed)
 
-    def images():
+    # All are made, in one order, so that the random numbers of a row do not depend on which others
+    # are measured.
+    classifier = image_classifier(encoder, num_classes=num_classes)
+    cnn = whole_image_cnn(
+        train.image_shape, num_classes=num_classes, num_parameters=classifier.count_params()
+    )
+    supervised = image_classifier(random_encoder, num_classes=num_classes)
+    augmentations = {
+        name: image_augmentation(augmentation, train.image_shape) for name in COMPARISON_ROWS
+    }
+
+    def images(name):
         return {
             "train_images": train.images,
             "test_images": test.images,
-            "image_augmentation": image_augmentation(augmentation, train.image_shape),
+            "image_augmentation": augmentations[name],
         }
 
     def network_row(name, network, **kwargs):
         return NetworkRow(
             name,
             network,
-            **images(),
+            **images(name),
             num_steps=num_steps,
             batch_size=batch_size,
             seed=seed,
@@ -71,22 +104,22 @@ def comparison_rows(
         )
 
     def probe_row(name, to_features, **kwargs):
-        return ProbeRow(name, to_features, **images(), num_classes=num_classes, **kwargs)
+        return ProbeRow(name, to_features, **images(name), num_classes=num_classes, **kwargs)
+
+    def features_of(network):
+        return lambda images: extract_features(network, images)
 
     def pixels(images):
         return images.reshape(len(images), -1).astype("float32") / np.float32(255)
 
-    classifier = image_classifier(encoder, num_classes=num_classes)
-    cnn = whole_image_cnn(
-        train.image_shape, num_classes=num_classes, num_parameters=classifier.count_params()
-    )
-    return [
-        probe_row("cpc_frozen", lambda images: extract_features(encoder, images)),
-        probe_row("random_frozen", lambda images: extract_features(random_encoder, images)),
-        probe_row("raw_pixels", pixels, settings=RAW_PIXEL_SETTINGS),
-        network_row("cpc_fine_tuned", classifier, start_at_probe=True),
-        network_row("supervised", image_classifier(random_encoder, num_classes=num_classes)),
+    make = {
+        "cpc_frozen": lambda name: probe_row(name, features_of(encoder)),
+        "random_frozen": lambda name: probe_row(name, features_of(random_encoder)),
+        "raw_pixels": lambda name: probe_row(name, pixels, settings=RAW_PIXEL_SETTINGS),
+        "cpc_fine_tuned": lambda name: network_row(name, classifier, start_at_probe=True),
+        "supervised": lambda name: network_row(name, supervised),
         # XLA takes a sixth off the steps of the ordinary CNN; those of thin context networks take
         # twice as long with it (TensorFlow 2.21, two cores).
-        network_row("cnn", cnn, jit_compile=True),
-    ]
+        "cnn": lambda name: network_row(name, cnn, jit_compile=True),
+    }
+    return [make[name](name) for name in COMPARISON_ROWS if name in names]

@@ -54,12 +54,12 @@ def feature_verdict(
     best = max(measured, key=lambda row: row[monitor])  # of equals the first
     since = len(measured) - 1 - measured.index(best)
     untrained = measured[-1].get(f"{monitor}_untrained")
-    beside = "" if untrained is None else f", untrained {said(untrained)}"
+    beside = "" if untrained is None else f", before training {said(untrained)}"
     stalled = since >= patience
     is_course = len(measured) > 1
     if untrained is not None and best[monitor] <= untrained and is_course and (stalled or finished):
         return (
-            f"{name} is no better than that of the untrained encoder (best {said(best[monitor])}"
+            f"{name} is no better than before training (best {said(best[monitor])}"
             f"{beside}): this training does not help. Try another learning rate or augmentation, "
             "and look at the images."
         )

@@ -23,6 +23,7 @@ def fine_tune(
     learning_rate: float | None = None,
     augmentation: str = "none",
     batch_size: int = 32,
+    class_weight: str | None = None,
     seed: int = 0,
     facts: dict | None = None,
     on_start: Callable[[int], None] = lambda total: None,
@@ -46,6 +47,9 @@ def fine_tune(
         learning_rate: the peak; by default one of two is chosen.
         augmentation: name of an `image_augmentation`.
         batch_size: images a step.
+        class_weight: "balanced" for classes of different sizes that count alike: the loss weights
+            each image by the inverse of the number of its class, and the rate is chosen by
+            balanced accuracy.
         seed: of the label subset, the head and the order of the batches.
         facts: what else `metrics.json` is to tell, for example the command.
         on_start: called with the number of steps that all trials and the training take.
@@ -57,7 +61,8 @@ def fine_tune(
 
     Raises:
         FileExistsError: something is in `out`.
-        ValueError: images without labels, or of several classes each, or without a test split.
+        ValueError: images without labels, or of several classes each, or without a test split; or
+            another `class_weight`.
 
     Example:
         >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
@@ -93,6 +98,7 @@ def fine_tune(
         batch_size=batch_size,
         start_at_probe=True,
         settings=settings,
+        class_weight=class_weight,
         seed=seed,
         callbacks=[
             keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: on_step())
@@ -102,7 +108,9 @@ def fine_tune(
     on_start(num_steps + trials * max(1, num_steps // 2))
     setting, accuracy = settings[0], None
     if trials:
-        setting, accuracy = choose_setting(row, labels, index, groups=train.groups)
+        setting, accuracy = choose_setting(
+            row, labels, index, groups=train.groups, class_weight=class_weight
+        )
     probabilities = row.fit_predict(index, labels[index], setting=setting)
     return write_classifier(
         row.network,
@@ -117,6 +125,7 @@ def fine_tune(
             "augmentation": augmentation,
             "num_steps": num_steps,
             "batch_size": batch_size,
+            "class_weight": class_weight,
             "seed": seed,
             **(facts or {}),
         },

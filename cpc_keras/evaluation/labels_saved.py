@@ -5,10 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cpc_keras.evaluation.summary_table import MIN_SEEDS, row_title
-
-# Networks that are trained on the labels alone.
-FROM_SCRATCH = ("supervised", "cnn")
+from cpc_keras.evaluation.summary_table import FROM_SCRATCH, MIN_SEEDS, row_title
 
 
 def labels_saved(summary: Sequence[dict], *, method: str = "cpc") -> str:

@@ -17,6 +17,13 @@ TRIALS = {
 }
 
 
+def checked_class_weight(class_weight: str | None) -> str | None:
+    """Return a `class_weight` that is one: "balanced" or `None`."""
+    if class_weight not in (None, "balanced"):
+        raise ValueError(f'class_weight must be "balanced" or None. Received: {class_weight!r}.')
+    return class_weight
+
+
 class LinearProbe:
     """Multinomial logistic regression on scaled features.
 
@@ -32,9 +39,11 @@ class LinearProbe:
     Args:
         regularization: weight of the L2 penalty relative to the mean cross-entropy's sum, the
             inverse of scikit-learn's `C`; above 0.
+        class_weight: "balanced" counts each class as much as every other, however many examples it
+            has; of several classes an image, its presence as much as its absence.
 
     Raises:
-        ValueError: a `regularization` that is not above 0.
+        ValueError: a `regularization` that is not above 0, or another `class_weight`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -45,10 +54,11 @@ class LinearProbe:
         (40, 2)
     """
 
-    def __init__(self, regularization: float = 1.0):
+    def __init__(self, regularization: float = 1.0, *, class_weight: str | None = None):
         if not regularization > 0:
             raise ValueError(f"regularization must be above 0. Received: {regularization!r}.")
         self.regularization = regularization
+        self.class_weight = checked_class_weight(class_weight)
 
     def fit(self, features: np.ndarray, labels: np.ndarray, *, scale_by: np.ndarray | None = None):
         """Fit on `features [n, d]` and `labels [n]`.
@@ -89,7 +99,9 @@ class LinearProbe:
         if 2 * scaled.shape[0] < scaled.shape[1]:
             self._basis, coordinates = np.linalg.qr(scaled.T)
             scaled = coordinates.T
-        classifier = LogisticRegression(C=1 / self.regularization, max_iter=1000)
+        classifier = LogisticRegression(
+            C=1 / self.regularization, class_weight=self.class_weight, max_iter=1000
+        )
         if self._several:
             self.classes = np.arange(labels.shape[1])
             fits = [_fit_one(classifier, scaled, column) for column in labels.T]

@@ -7,6 +7,7 @@ import numpy as np
 
 from cpc_keras.data import image_batches
 from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.linear_probe import checked_class_weight
 from cpc_keras.evaluation.probe_row import SETTINGS as PROBE_SETTINGS
 from cpc_keras.evaluation.probe_row import ProbeRow
 
@@ -37,6 +38,8 @@ class NetworkRow:
             arXiv:2202.10054). For networks whose last layer is `Dense` without activation.
         jit_compile: compile the training steps with XLA.
         settings: the tuning trials; by default learning rates that fit `start_at_probe`.
+        class_weight: "balanced" weights the loss of each image by the inverse of the number of its
+            class, with a mean of 1, and so does the probe of `start_at_probe`.
         seed: of the order of the batches.
         callbacks: of every fit, for example one that moves a progress bar.
 
@@ -57,6 +60,7 @@ class NetworkRow:
         start_at_probe: bool = False,
         jit_compile: bool = False,
         settings=None,
+        class_weight: str | None = None,
         seed: int = 0,
         callbacks=(),
     ):
@@ -71,6 +75,7 @@ class NetworkRow:
         self._train, self._test = train_images, test_images
         self._num_steps, self._batch_size, self._seed = num_steps, batch_size, seed
         self._augmentation, self._callbacks = image_augmentation, tuple(callbacks)
+        self._class_weight = checked_class_weight(class_weight)
         # Rows share an encoder: each trains a copy.
         self._network = keras.models.clone_model(network)
         self._network.set_weights(network.get_weights())
@@ -95,6 +100,7 @@ class NetworkRow:
                 test_images=test_images[:1],  # predicts nothing
                 num_classes=network.output_shape[-1],
                 image_augmentation=image_augmentation,
+                class_weight=class_weight,
             )
 
     @property
@@ -136,6 +142,7 @@ class NetworkRow:
             batches,
             steps_per_epoch=steps,
             callbacks=[_WarmUpCosine(setting["learning_rate"], steps), *self._callbacks],
+            class_weight=self._weights(labels),
             shuffle=False,  # the dataset does it
             verbose=0,
         )
@@ -156,6 +163,13 @@ class NetworkRow:
         bias[:] = found.min()  # of classes without a label
         bias[probe.classes] = found
         head.set_weights([kernel, bias])
+
+    def _weights(self, labels):
+        if self._class_weight is None:
+            return None
+        classes, counts = np.unique(labels, return_counts=True)
+        weights = len(labels) / (len(classes) * counts)
+        return {int(c): float(w) for c, w in zip(classes, weights, strict=True)}
 
     def _augmented(self, batch):
         # In the input pipeline, so that it runs beside the training step.

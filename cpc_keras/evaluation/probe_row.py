@@ -38,6 +38,7 @@ class ProbeRow:
         image_augmentation: layer applied to copies of labelled images, or `None`.
         settings: the tuning trials, each a dict of `max_copies` and `regularization` (see
             `LinearProbe`).
+        class_weight: of the probe; see `LinearProbe`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -59,8 +60,9 @@ class ProbeRow:
         num_classes: int,
         image_augmentation: keras.layers.Layer | None = None,
         settings=SETTINGS,
+        class_weight: str | None = None,
     ):
-        self.name = name
+        self.name, self._class_weight = name, class_weight
         self.settings = tuple(settings)
         self._to_features = to_features
         self._train_images = train_images
@@ -77,7 +79,7 @@ class ProbeRow:
         features, labels = self._with_augmented_copies(
             index, np.asarray(labels), setting["max_copies"]
         )
-        probe = LinearProbe(setting["regularization"])
+        probe = LinearProbe(setting["regularization"], class_weight=self._class_weight)
         return probe.fit(features, labels, scale_by=self._train)
 
     def fit_predict(self, index, labels, *, setting, held_out=None) -> np.ndarray:

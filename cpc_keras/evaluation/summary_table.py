@@ -17,6 +17,9 @@ ROW_TITLES = {
     "cnn": "ordinary CNN, labels only",
 }
 
+# Networks that are trained on the labels alone.
+FROM_SCRATCH = ("supervised", "cnn")
+
 # Below this many pre-training seeds a difference is an observation.
 MIN_SEEDS = 3
 
@@ -134,8 +137,8 @@ def verdict(summary: Sequence[dict], *, method: str = "cpc") -> str:
 
     Returns:
         One or two sentences. A benefit is claimed only where the better of the rows `cpc_...` beats
-        the best of all other rows with each pre-training seed, at least three of them, and with
-        each draw of the labels.
+        the best of all other rows, a network trained from scratch among them, with each
+        pre-training seed, at least three of them, and with each draw of the labels.
     """
     fraction = min(cell["fraction"] for cell in summary)
     cells = [cell for cell in summary if cell["fraction"] == fraction]
@@ -162,6 +165,8 @@ def verdict(summary: Sequence[dict], *, method: str = "cpc") -> str:
         )
     if seeds < MIN_SEEDS:
         return f"{start}. {seeds} pre-training seed(s): an observation; a claim needs {MIN_SEEDS}."
+    if not any(cell["row"] in FROM_SCRATCH for cell in cells):
+        return f"{start}. No network was trained from scratch beside it: an observation, no claim."
     return (
         f"{start}, ahead with each of {seeds} pre-training seeds and {draws} draws of the labels."
     )

@@ -8,7 +8,7 @@ from cpc_keras.evaluation import feature_verdict
 class ImprovementMonitor(keras.callbacks.Callback):
     """Prints one line when a probe's metric stops improving, and one at the end.
 
-    For example "kNN accuracy has not improved since epoch 12 (71.3 %, untrained 41.0 %): more
+    For example "kNN accuracy has not improved since epoch 12 (71.3 %, before training 41.0 %): more
     epochs like these are unlikely to help." Nothing is stopped; `keras.callbacks.EarlyStopping` on
     the same metric does that. Where the metric improves again, a later standstill is told anew.
 

@@ -266,6 +266,34 @@ def test_evaluate_prints_a_table_and_writes_results_and_report(evaluated):
 
 
 @pytest.mark.slow
+def test_frozen_features_are_measured_alone_and_the_other_rows_later(
+    evaluated, folder, tmp_path, capsys
+):
+    out, _ = evaluated
+    quick = ("--rows", "cpc_frozen,raw_pixels", "--protocols", "none")
+    command = ("evaluate", out, "--data", folder, *EVALUATE, *quick, "--out")
+    status, printed, error = run(capsys, *command, tmp_path)
+    assert status == 0, error
+    assert "raw pixels" in printed and "CNN" not in printed
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {r["row"] for r in results["results"]} == {"cpc_frozen", "raw_pixels"}
+    assert "Networks" not in results["protocol"] and results["protocol"].endswith("say).")
+    # Where all rows are measured, some of them are there already.
+    (measured,) = out.glob("measurements-*.jsonl")
+    before = measured.read_bytes(), (out / "results.json").read_bytes()
+    status, printed, error = run(capsys, *command, out)
+    assert status == 0 and "CNN" not in printed, error
+    assert measured.read_bytes() == before[0]
+    (out / "results.json").write_bytes(before[1])
+
+
+@pytest.mark.parametrize("rows", ["cpc_frozen", "cpc_frozen,cpc_fine_tuned", "raw_pixels,cnn"])
+def test_rows_are_compared_with_others(pretrained, folder, rows, capsys):
+    status, _, error = run(capsys, "evaluate", pretrained[0], "--data", folder, "--rows", rows)
+    assert status == 1 and f"Received: {rows}." in error and "random_frozen,raw_pixels" in error
+
+
+@pytest.mark.slow
 def test_processes_share_an_evaluation_on_subsets_that_were_written(evaluated, folder, tmp_path):
     out, _ = evaluated
     shared = tmp_path / "shared"
@@ -353,6 +381,7 @@ def test_an_evaluation_is_of_one_method(tmp_path):
             [tmp_path / method for method in methods],
             tmp_path,
             settings={"fractions": [1.0], "num_draws": 1, "data": "x", "pixels": "y"},
+            rows=("cpc_frozen", "raw_pixels"),
             make_rows=None,
             subset=None,
             protocols=(),

@@ -88,6 +88,25 @@ def test_pre_training_saves_and_steps_back_as_it_is_told(told, tmp_path):
     assert options["checkpoints"] == CheckpointSchedule(seconds=7.0, steps=5, keep=3)
 
 
+@pytest.mark.parametrize(("option", "passed"), [(None, None), ("balanced", "balanced")])
+def test_fine_tuning_weights_classes_as_it_is_told(option, passed, tmp_path, monkeypatch):
+    np.savez(tmp_path / "scans.npz", images=images().images, labels=images().labels)
+    encoder = types.SimpleNamespace(input_shape=(None, 8, 8, 1))
+    monkeypatch.setattr("cpc_keras.cli.finetune.load_encoder", lambda run: encoder)
+    seen = {}
+
+    def look(*args, **options):
+        seen.update(options)
+        raise Enough
+
+    monkeypatch.setattr("cpc_keras.evaluation.fine_tune", look)
+    (tmp_path / "run").mkdir()
+    arguments = () if option is None else ("--class-weight", option)
+    data = ("--data", tmp_path / "scans.npz", "--test-fraction", 0.5)
+    run("finetune", tmp_path / "run", *data, "--out", tmp_path / "out", *arguments)
+    assert seen["class_weight"] == passed
+
+
 def test_the_rows_compare_the_trained_encoder_with_an_untrained_one(told, tmp_path, monkeypatch):
     def rows(encoder, random_encoder, splits, *, num_steps, **options):
         return encoder, random_encoder, num_steps

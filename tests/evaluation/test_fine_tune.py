@@ -56,20 +56,22 @@ def tuned(tmp_path_factory):
     return out, result, len(steps), starts
 
 
-def test_what_is_held_out_divides_no_group(tmp_path, monkeypatch):
+def test_what_is_held_out_divides_no_group_and_weighs_classes_alike(tmp_path, monkeypatch):
     train, test = _splits()
     train = dataclasses.replace(train, groups=np.arange(40) // 4)
     seen = []
 
-    def look(row, labels, index, *, groups):
-        seen.append(groups)
+    def look(row, labels, index, *, groups, class_weight):
+        seen.append((groups, class_weight, row._class_weight))
         raise FileNotFoundError("enough")
 
     module = importlib.import_module("cpc_keras.evaluation.fine_tune")
     monkeypatch.setattr(module, "choose_setting", look)
     with pytest.raises(FileNotFoundError, match="enough"):
-        fine_tune(_encoder(), Splits(train, test), tmp_path / "mine", num_steps=2)
-    assert seen[0] is train.groups
+        fine_tune(
+            _encoder(), Splits(train, test), tmp_path / "mine", num_steps=2, class_weight="balanced"
+        )
+    assert seen[0][0] is train.groups and seen[0][1:] == ("balanced", "balanced")
 
 
 def test_the_classifier_gives_the_probabilities_that_were_measured(tuned):

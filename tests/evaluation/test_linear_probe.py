@@ -77,3 +77,21 @@ def test_labels_of_a_single_class_are_refused():
 def test_a_penalty_that_is_not_positive_is_refused(value):
     with pytest.raises(ValueError, match="regularization must be above 0"):
         LinearProbe(value)
+
+
+def test_balanced_classes_count_as_if_the_rare_one_were_there_as_often():
+    features, _ = _problem(40, 5)
+    labels = (np.arange(40) % 4 == 0).astype(int)  # 30 and 10
+    index = np.concatenate([np.arange(40), *[np.flatnonzero(labels)] * 2])
+    repeated = LinearProbe(1.0).fit(features[index], labels[index], scale_by=features)
+    # The weights of 30 and 10 are 2/3 and 2: those of the repeated, times 2/3.
+    balanced = LinearProbe(2 / 3, class_weight="balanced").fit(features, labels)
+    expected = repeated.predict_proba(features)
+    np.testing.assert_allclose(balanced.predict_proba(features), expected, atol=1e-3)
+    plain = LinearProbe(2 / 3).fit(features, labels).predict_proba(features)
+    assert np.abs(plain - expected).max() > 0.1
+
+
+def test_another_class_weight_is_refused():
+    with pytest.raises(ValueError, match="'balance'"):
+        LinearProbe(class_weight="balance")

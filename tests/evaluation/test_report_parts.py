@@ -122,7 +122,7 @@ def course(*values, untrained=None):
         (course(0.5, 0.6, 0.7), True, "the best of all at the end: more epochs are likely"),
         (course(0.5, 0.7, 0.6), True, "it is not yet clear whether more epochs would help"),
         (course(0.5, 0.7, 0.6, 0.7), False, "not improved since epoch 2 (70.0 %): more epochs"),
-        (course(0.5, 0.4, 0.3, untrained=0.6), False, "no better than that of the untrained"),
+        (course(0.5, 0.4, 0.3, untrained=0.6), False, "no better than before training"),
         (course(0.5, 0.55, untrained=0.6), False, None),
         (course(0.5, 0.55, untrained=0.6), True, "this training does not help"),
         (course(0.5, untrained=0.6), True, "measured once, it tells no course"),

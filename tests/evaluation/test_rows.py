@@ -237,6 +237,29 @@ def test_the_rate_of_a_network_row_warms_up_and_falls_as_a_cosine():
     np.testing.assert_allclose(rates, [0.25, 0.5, *falling], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("class_weight", "expected"), [(None, 0.75), ("balanced", 0.5)])
+@pytest.mark.parametrize("start_at_probe", [False, True])
+def test_of_images_that_tell_nothing_a_network_learns_how_much_classes_count(
+    class_weight, expected, start_at_probe
+):
+    images, labels = np.zeros((40, 8, 8, 1), "uint8"), (np.arange(40) % 4 == 0).astype(int)
+    row = NetworkRow(
+        "net",
+        image_classifier(_encoder(), num_classes=2),
+        train_images=images,
+        test_images=images[:1],
+        image_augmentation=None,
+        num_steps=lambda num_labels: 150,
+        batch_size=40,
+        start_at_probe=start_at_probe,
+        class_weight=class_weight,
+    )
+    # What the probe gives stays, where nothing is learned.
+    rate = 0.0 if start_at_probe else 0.05
+    ((first, _),) = row.fit_predict(np.arange(40), labels, setting={"learning_rate": rate})
+    assert first == pytest.approx(expected, abs=0.02)
+
+
 def test_the_comparison_has_its_six_rows_with_as_many_trials_each():
     rows = comparison_rows(_encoder(), _encoder(), _splits(), num_steps=lambda n: 2)
     assert [row.name for row in rows] == [
@@ -252,6 +275,25 @@ def test_the_comparison_has_its_six_rows_with_as_many_trials_each():
     for row in rows[:3]:
         probabilities = row.fit_predict(index, labels, setting=row.settings[0])
         assert (probabilities.argmax(axis=1) == _splits().test.labels).mean() > 0.9
+
+
+def test_a_row_is_the_same_whichever_others_are_measured():
+    def measure(*names):
+        rows = comparison_rows(
+            _encoder(),
+            _encoder(),
+            _splits(),
+            num_steps=lambda n: 2,
+            augmentation="photos",
+            names=names,
+        )
+        assert [row.name for row in rows] == list(names)
+        row = rows[-1]
+        return row.fit_predict(np.arange(8), _splits().train.labels[:8], setting=row.settings[0])
+
+    np.testing.assert_array_equal(measure("raw_pixels", "cnn"), measure("cpc_frozen", "cnn"))
+    with pytest.raises(ValueError, match=r"Expected rows of cpc_frozen, .*Received: cnm"):
+        measure("cnm")
 
 
 def test_the_rows_of_the_comparison_have_the_encoder_that_they_are_named_for():

@@ -52,6 +52,13 @@ def _summary(cpc, other):
     return summarize(results)
 
 
+def test_without_a_network_from_scratch_beside_nothing_is_claimed():
+    probes = [c for c in _summary([[0.9, 0.9]] * 3, [[0.8, 0.8]] * 3) if c["row"] != "cnn"]
+    assert verdict(probes).endswith(
+        "88% fewer errors. No network was trained from scratch beside it: an observation, no claim."
+    )
+
+
 def test_a_benefit_is_the_share_of_errors_that_the_best_other_row_makes_more():
     assert verdict(_summary([[0.9, 0.9]] * 3, [[0.8, 0.8]] * 3)).endswith(
         "frozen + linear probe reaches 90.0%; the best other row, ordinary CNN, labels only, "

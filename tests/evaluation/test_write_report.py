@@ -162,7 +162,7 @@ def test_the_page_holds_every_part(report):
         "is as good as networks trained from scratch on about",
         "label draws (n = 3; all labels are one draw) ± standard deviation over pre-training seeds "
         "(n = 3)",
-        "kNN accuracy reached 62.0 % at epoch 12, untrained 40.0 %",
+        "kNN accuracy reached 62.0 % at epoch 12, before training 40.0 %",
         "the frozen row",
         "nearest neighbors, seed 0 75.3 71.0 to 79.0 - 74.0 91.0",
         "Balanced accuracy in %",

@@ -321,7 +321,9 @@ def test_the_standstill_is_told_once_and_again_after_a_resume_only_where_it_is_n
     monitor = ImprovementMonitor(patience=2)
     assert course(monitor, [0.5, 0.7, 0.6]) == []
     (line,) = course(monitor, [0.7, 0.6], first=3)
-    assert line.startswith("kNN accuracy has not improved since epoch 2 (70.0 %, untrained 30.0 %)")
+    assert line.startswith(
+        "kNN accuracy has not improved since epoch 2 (70.0 %, before training 30.0 %)"
+    )
     resumed = ImprovementMonitor(patience=2)
     resumed.restore(monitor._rows)
     assert course(resumed, [0.69], first=5) == []
