@@ -22,6 +22,7 @@ from cpc_keras.cli.options import (
     images_option,
     test_fraction_option,
 )
+from cpc_keras.cli.pretrain import STARTED
 from cpc_keras.cli.read_evidence import read_evidence
 from cpc_keras.cli.report import report_title
 from cpc_keras.cli.run_protocols import PROTOCOLS
@@ -53,14 +54,9 @@ PROTOCOL = (
     "{num_train} training images, class balanced, seeded, nested, the same for every row; "
     "{num_draws} draws for each share below 100 %. For each share a row tries {num_trials} "
     "settings on a quarter of the first draw's labels, held out, and is then fitted on all labels "
-    'of each draw. Image augmentation "{augmentation}": networks train on it, probes on up to 16 '
-    "augmented copies of each labelled image (raw pixels on copies or none, as their trials say)."
+    'of each draw. Image augmentation "{augmentation}": '
 )
-NETWORKS = (
-    " Networks: AdamW, {first} to {last} steps of {batch_size} images, half of that in a trial; "
-    "fine-tuning begins with the linear probe as its head; the ordinary CNN has as many parameters "
-    "as the classifier on {method}."
-)
+NETWORKS = ("cpc_fine_tuned", *FROM_SCRATCH)
 
 
 @click.command(context_settings={"show_default": True})
@@ -123,6 +119,10 @@ def evaluate(
         raise click.UsageError(
             f"--out is needed: {runs[0]} is an artifact, and results would be written into it."
         )
+    # Before minutes are spent on reading the data.
+    rows = _names(rows, COMPARISON_ROWS, "--rows")
+    protocols = () if protocols == "none" else _names(protocols, PROTOCOLS, "--protocols")
+    _check_rows(rows)
     compare(
         chosen.as_pretrained(runs).load(),
         runs,
@@ -130,10 +130,10 @@ def evaluate(
         fractions=fractions,
         num_draws=draws,
         steps=steps,
-        rows=_names(rows, COMPARISON_ROWS, "--rows"),
+        rows=rows,
         augmentation=augmentation or ("digits" if chosen.data == "mnist_5k" else "photos"),
         subsets=subsets,
-        protocols=() if protocols == "none" else _names(protocols, PROTOCOLS, "--protocols"),
+        protocols=protocols,
     )
 
 
@@ -145,6 +145,14 @@ def _names(text, known, option):
             f"expected some of {', '.join(known)}{also}. Received: {text!r}.", param_hint=option
         )
     return names
+
+
+def _check_rows(rows):
+    if "cpc_frozen" not in rows or all(row.startswith("cpc_") for row in rows):
+        raise ValueError(
+            "--rows are cpc_frozen and at least one that it is compared with, such as "
+            f"random_frozen,raw_pixels. Received: {','.join(rows)}."
+        )
 
 
 def compare(
@@ -182,6 +190,7 @@ def compare(
     Returns:
         What `results.json` holds.
     """
+    _check_rows(rows)
     num_images = sum(len(part) for part in splits if part is not None)
     train, test = splits = splits.labeled()
     if test is None or not len(test):
@@ -190,11 +199,6 @@ def compare(
         raise ValueError(
             "--steps are two numbers, at the fewest labels and at most, such as 150,250. Received: "
             f"{','.join(map(str, steps))}."
-        )
-    if "cpc_frozen" not in rows or all(row.startswith("cpc_") for row in rows):
-        raise ValueError(
-            "--rows are cpc_frozen and at least one that it is compared with, such as "
-            f"random_frozen,raw_pixels. Received: {','.join(rows)}."
         )
     if train.labels.ndim == 2:
         raise ValueError(
@@ -250,8 +254,8 @@ def compare(
 def _publish(measurement, settings, out, num_images):
     splits, runs, found = measurement.splits, measurement.runs, measurement.results
     predicted, confusion_of = measurement.predict()
-    networks = {"cpc_fine_tuned", *FROM_SCRATCH} & {*measurement.rows}
-    protocol = (PROTOCOL + NETWORKS if networks else PROTOCOL).format(
+    protocol = _protocol(
+        measurement.rows,
         num_test=len(splits.test),
         num_train=len(splits.train),
         num_draws=settings["num_draws"],
@@ -284,6 +288,25 @@ def _publish(measurement, settings, out, num_images):
     save_pictures(out, run_pictures(measurement.first_model, splits, predicted=predicted))
     _write(results, runs, out)
     return results
+
+
+def _protocol(rows, **facts):
+    """What was done, in words, of the rows that were measured."""
+    networks = any(row in rows for row in NETWORKS)
+    text = PROTOCOL + ("networks train on it, " if networks else "")
+    text += "probes on up to 16 augmented copies of each labelled image"
+    if "raw_pixels" in rows:
+        text += " (raw pixels on copies or none, as their trials say)"
+    text += "."
+    if networks:
+        text += " Networks: AdamW, {first} to {last} steps of {batch_size} images, half of that in "
+        text += "a trial"
+        if "cpc_fine_tuned" in rows:
+            text += "; fine-tuning begins with the linear probe as its head"
+        if "cnn" in rows:
+            text += "; the ordinary CNN has as many parameters as the classifier on {method}"
+        text += "."
+    return text.format(**facts)
 
 
 def _write(results, runs, out):
@@ -322,7 +345,8 @@ def _pretraining(splits, num_images, pretrained_on):
     """What the encoders were trained on, and whether the test images were among it."""
     told = "; ".join(text or "not known" for text in pretrained_on)
     every = f"{splits.train.source}, {num_images} images"
-    if any((text or "").startswith(every) for text in pretrained_on):
+    seen = [part for text in pretrained_on for part in (text or "").split(STARTED)]
+    if any(part.startswith(every) for part in seen):
         told += ": the test images, without their labels, were among them"
         click.echo(
             f"The encoders were pre-trained on {told}. For images that were never seen: pretrain "

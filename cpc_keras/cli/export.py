@@ -33,6 +33,8 @@ def export(run, out, overwrite, results):
         )
     facts = recorded_facts(run)
     if results:
+        if len({path.resolve() for path in results}) < len(results):
+            raise click.UsageError("--results: the same file twice. Give each once.")
         told = [json.loads(path.read_text()) for path in results]
         _require_own_scores(run, dict(zip(results, told, strict=True)))
         facts |= scores_of(*told)
@@ -52,6 +54,8 @@ def recorded_facts(run: pathlib.Path) -> dict:
 def scores_of(*results: dict) -> dict:
     """Return what a model card says of evaluations: command, data, protocol, scores.
 
+    Of several evaluations each score has the number of its own, from 1.
+
     Args:
         results: what `results.json` holds, of one evaluation or several.
     """
@@ -62,7 +66,13 @@ def scores_of(*results: dict) -> dict:
     }
     if len(results) == 1:
         told = {name: value for name, (value,) in told.items()}
-    return {**told, "scores": [score for r in results for score in _scores(r)]}
+        return {**told, "scores": _scores(results[0])}
+    scores = [
+        {"evaluation": number, **score}
+        for number, result in enumerate(results, 1)
+        for score in _scores(result)
+    ]
+    return {**told, "scores": scores}
 
 
 def _require_own_scores(run, results):

@@ -21,9 +21,12 @@ def presets():
         click.echo(f"{name}: {facts['method']}, images {shape}, {model['feature_dim']} features")
         click.echo(f"  trained on {facts['data']}")
         for score in _best(facts["scores"]):
+            seeds = f"{score['seeds']} seeds"
+            if "evaluation" in score:
+                seeds += f", evaluation {score['evaluation']} of its card"
             click.echo(
                 f"  {100 * score['share of labels']:g}% of the labels ({score['labels']}): "
-                f"{100 * score['accuracy']:.1f}% ({score['row']}, {score['seeds']} seeds)"
+                f"{100 * score['accuracy']:.1f}% ({score['row']}, {seeds})"
             )
 
 
@@ -31,9 +34,10 @@ def _best(scores):
     """The best of frozen and fine-tuned features for each number of labels, fewest first."""
     best = {}
     for score in scores:
-        row, labels = str(score.get("row")), score.get("labels")
+        row = str(score.get("row"))
+        place = score.get("labels"), score.get("evaluation", 1)
         if (row.startswith("cpc_") or row == "linear_probe") and (
-            labels not in best or score["accuracy"] > best[labels]["accuracy"]
+            place not in best or score["accuracy"] > best[place]["accuracy"]
         ):
-            best[labels] = score
-    return [best[labels] for labels in sorted(best)]
+            best[place] = score
+    return [best[place] for place in sorted(best)]

@@ -39,6 +39,7 @@ from cpc_keras.training import (
     distribution_strategy,
     load_newest,
     start_from,
+    trained_on,
 )
 from cpc_keras.training import pretrain as run_pretraining
 
@@ -51,6 +52,9 @@ NUM_HELD_OUT = 256
 
 # Directory of a run for the classifier of a method that uses labels.
 CLASSIFIER = "classifier"
+
+# Between what a run was trained on and what the weights were trained on that it began with.
+STARTED = "; started from weights of "
 
 # Epochs from one probe of the features to the next.
 PROBE_EVERY = 5
@@ -184,6 +188,9 @@ def pretrain(
     strategy = distribution_strategy(strategy)
     if deterministic_ops(deterministic):
         click.echo("The same steps give the same bits (--no-deterministic may be faster).")
+    if init is not None:
+        # Of the same images those that it has left out are left out again.
+        chosen = chosen.as_pretrained([pathlib.Path(init)])
     chosen = chosen.or_else(image_size=recipe.image_size, channels=recipe.channels)
     splits = chosen.load(in_memory=not stream, only_labeled=True)
     facts = chosen.facts()
@@ -346,6 +353,8 @@ def pretrain_and_export(
         told = {"method": recipe.method, "command": command, "seed": recipe.seed}
         # Who loads the encoder elsewhere has to scale alike.
         told |= {name: facts[name] for name in ("pixel_range", "init") if name in facts}
+        if init is not None:
+            told["data"] = f"{STARTED}{trained_on(init)}"
         _export(model, splits, recipe, run_directory, told, labeled_index, label_fraction)
     with worker.telling_of_losses(pathlib.Path(run_directory) / "checkpoints"):
         worker.wait()  # one that leaves early would end the others
@@ -361,7 +370,7 @@ def _export(model, splits, recipe, run_directory, facts, labeled_index, label_fr
     by_labels = labeled_index is not None
     if not artifact.exists():
         told = f"{len(labeled_index)} labels" if by_labels else "no labels"
-        data = f"{splits.train.source}, {len(splits.train)} images, {told}"
+        data = f"{splits.train.source}, {len(splits.train)} images, {told}" + facts.get("data", "")
         facts_of_encoder = {**facts, "data": data, "num_epochs": recipe.num_epochs}
         write_artifact(model, artifact, facts=facts_of_encoder)
     if by_labels and not classifier.exists():

@@ -29,9 +29,10 @@ def choose_setting(
 
     Returns:
         The setting with the highest accuracy, of equal ones that with the lower cross-entropy, and
-        the accuracy. The first setting, unseen, and None where nothing can be held out: of one
-        label a class, or one group.
+        the accuracy (the balanced one, where it chooses). The first setting, unseen, and None where
+        nothing can be held out: of one label a class, or one group.
     """
+    checked_class_weight(class_weight)
     fit, held_out = hold_out(
         labels[index], seed=0, groups=None if groups is None else groups[index]
     )
@@ -41,7 +42,7 @@ def choose_setting(
         return row.settings[0], None
     trials = []
     truth, weights = labels[index[held_out]], None
-    if checked_class_weight(class_weight) is not None:
+    if class_weight is not None:
         _, place, counts = np.unique(truth, return_inverse=True, return_counts=True)
         weights = 1 / counts[place]
     for setting in row.settings:

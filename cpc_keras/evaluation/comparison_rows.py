@@ -74,29 +74,24 @@ def comparison_rows(
     num_classes = splits.num_classes  # of which few labels may not have all
     keras.utils.set_random_seed(seed)
 
-    # All are made, in one order, so that the random numbers of a row do not depend on which others
-    # are measured.
     classifier = image_classifier(encoder, num_classes=num_classes)
     cnn = whole_image_cnn(
         train.image_shape, num_classes=num_classes, num_parameters=classifier.count_params()
     )
     supervised = image_classifier(random_encoder, num_classes=num_classes)
-    augmentations = {
-        name: image_augmentation(augmentation, train.image_shape) for name in COMPARISON_ROWS
-    }
 
-    def images(name):
+    def images():
         return {
             "train_images": train.images,
             "test_images": test.images,
-            "image_augmentation": augmentations[name],
+            "image_augmentation": image_augmentation(augmentation, train.image_shape),
         }
 
     def network_row(name, network, **kwargs):
         return NetworkRow(
             name,
             network,
-            **images(name),
+            **images(),
             num_steps=num_steps,
             batch_size=batch_size,
             seed=seed,
@@ -104,7 +99,7 @@ def comparison_rows(
         )
 
     def probe_row(name, to_features, **kwargs):
-        return ProbeRow(name, to_features, **images(name), num_classes=num_classes, **kwargs)
+        return ProbeRow(name, to_features, **images(), num_classes=num_classes, **kwargs)
 
     def features_of(network):
         return lambda images: extract_features(network, images)
@@ -122,4 +117,10 @@ def comparison_rows(
         # twice as long with it (TensorFlow 2.21, two cores).
         "cnn": lambda name: network_row(name, cnn, jit_compile=True),
     }
-    return [make[name](name) for name in COMPARISON_ROWS if name in names]
+    rows = []
+    for place, name in enumerate(COMPARISON_ROWS):
+        if name in names:
+            # What a row draws (dropout, augmentation) does not depend on which others there are.
+            keras.utils.set_random_seed(len(COMPARISON_ROWS) * seed + place)
+            rows.append(make[name](name))
+    return rows

@@ -57,7 +57,8 @@ def fine_tune(
 
     Returns:
         What `metrics.json` holds: those of `classification_metrics` on the test images,
-        `num_labels`, `fraction`, `setting`, `held_out_accuracy`, `class_names` and the facts.
+        `num_labels`, `fraction`, `setting`, `held_out_accuracy` (the balanced one, with
+        `class_weight`), `class_names` and the facts.
 
     Raises:
         FileExistsError: something is in `out`.

@@ -137,8 +137,8 @@ def verdict(summary: Sequence[dict], *, method: str = "cpc") -> str:
 
     Returns:
         One or two sentences. A benefit is claimed only where the better of the rows `cpc_...` beats
-        the best of all other rows, a network trained from scratch among them, with each
-        pre-training seed, at least three of them, and with each draw of the labels.
+        the best of all others of `ROW_TITLES`, none of which may be missing, with each pre-training
+        seed, at least three of them, and with each draw of the labels.
     """
     fraction = min(cell["fraction"] for cell in summary)
     cells = [cell for cell in summary if cell["fraction"] == fraction]
@@ -165,8 +165,11 @@ def verdict(summary: Sequence[dict], *, method: str = "cpc") -> str:
         )
     if seeds < MIN_SEEDS:
         return f"{start}. {seeds} pre-training seed(s): an observation; a claim needs {MIN_SEEDS}."
-    if not any(cell["row"] in FROM_SCRATCH for cell in cells):
-        return f"{start}. No network was trained from scratch beside it: an observation, no claim."
+    there = {cell["row"] for cell in cells}
+    others = [row for row in ROW_TITLES if not row.startswith("cpc_") and row not in there]
+    if others:
+        missing = "; ".join(row_title(row) for row in others)
+        return f"{start}. Not measured beside it: {missing}. An observation, no claim."
     return (
         f"{start}, ahead with each of {seeds} pre-training seeds and {draws} draws of the labels."
     )

@@ -275,7 +275,7 @@ def _lines(run, place, history, metric, order, several, unit):
     lines = []
     for name, title, dashes in (
         (metric, METRIC_TITLES[metric], order),
-        (f"{metric}_untrained", f"{METRIC_TITLES[metric]}, untrained", 2),
+        (f"{metric}_untrained", f"{METRIC_TITLES[metric]}, before training", 2),
     ):
         # Beside other runs' lines a legend of all would leave no room for the chart.
         if points(name) and not (several and dashes == 2):

@@ -44,6 +44,8 @@ OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
 }
 SCHEDULES = ("cosine", "constant")
+# Settings of a run that never began.
+REPLACED = "config.replaced.yaml"
 # What to say to those who would make a run longer.
 LONGER = (
     " With more epochs a run is another one, which begins anew: by the cosine schedule the "
@@ -130,7 +132,7 @@ def pretrain(
     worker, settings = Worker.of(strategy), {**dataclasses.asdict(recipe), **facts}
     with worker.telling_of_losses(run_directory / "checkpoints"):
         if worker.is_first:
-            _claim(run_directory, settings)
+            _claim(run_directory, settings, may_replace=True)
         worker.wait()
         if not worker.is_first:
             # That of the first, by now; another one's settings are refused.
@@ -469,26 +471,36 @@ def _rate(recipe, num_steps, *, factor=1.0):
     )
 
 
-def _claim(run_directory, config):
-    """Write `config.yaml`, or check that the one that is there is the same."""
+def _claim(run_directory, config, *, may_replace=False):
+    """Write `config.yaml`, or check that the one that is there is the same.
+
+    With `may_replace` the settings of a run that never began, since its model could not be built
+    for example, give way.
+    """
     path = run_directory / "config.yaml"
     # Through YAML and back, so that tuples and lists compare equal.
     text = yaml.safe_dump(_plain(config), sort_keys=False)
     if path.exists():
         # Settings that came later than the run had their defaults.
-        before = {**_plain(dataclasses.asdict(Recipe())), **yaml.safe_load(path.read_text())}
+        written = yaml.safe_load(path.read_text())
+        before = {**_plain(dataclasses.asdict(Recipe())), **written}
         now = yaml.safe_load(text)
-        if before != now:
+        if before == now:
+            return
+        if not (may_replace and _never_began(run_directory, written)):
             different = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
             raise FileExistsError(
                 f"{run_directory} holds a run with other settings ({', '.join(different)} differ; "
                 f"see {path}). Choose another output directory, or repeat the settings to resume."
                 + (LONGER if "num_epochs" in different else "")
             )
-        return
+        shutil.copy(path, run_directory / REPLACED)
+        print(
+            f"{run_directory} held the settings of a run that never began: they are replaced, and "
+            f"kept as {REPLACED}."
+        )
     # A kill may have come while the settings were written, before all else.
-    left = {f"{PARTIAL}{path.name}"}
-    if run_directory.exists() and {p.name for p in run_directory.iterdir()} - left:
+    elif run_directory.exists() and _names_in(run_directory) - {f"{PARTIAL}{path.name}"}:
         raise FileExistsError(
             f"{run_directory} exists, is not empty and is no run of cpc-keras (no config.yaml). "
             "Choose another output directory."
@@ -496,6 +508,22 @@ def _claim(run_directory, config):
     run_directory.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as partial:
         partial.write_text(text)
+
+
+def _never_began(run_directory, settings):
+    """Whether a run's own settings are all there is, and nobody is at it."""
+    lock = run_directory / ".lock"
+    if _names_in(run_directory) - {"config.yaml", f"{PARTIAL}config.yaml", REPLACED, lock.name}:
+        return False
+    # A file that somebody wrote by hand need not name every setting.
+    if {field.name for field in dataclasses.fields(Recipe)} - {*settings}:
+        return False
+    with result_lock(lock, wait=False) as mine:
+        return mine
+
+
+def _names_in(directory):
+    return {path.name for path in directory.iterdir()}
 
 
 def _plain(value):

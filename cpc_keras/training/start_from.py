@@ -4,19 +4,28 @@ import os
 import pathlib
 
 import keras
+import numpy as np
 
+from cpc_keras.export.verify_artifact import read_preset
 from cpc_keras.models import PretrainingModel, SemiSupervisedModel
-from cpc_keras.presets import load_preset
+from cpc_keras.presets import list_presets, load_preset
 from cpc_keras.training.checkpoints import load_newest
+
+# Settings that may differ where all weights are taken over: those of images and of the training.
+_FREE = {
+    *("name", "seed", "dtype", "trainable", "image_shape"),
+    *("image_augmentation", "patch_augmentation", "independent_targets"),
+    *("candidates", "num_negatives", "num_anchors", "chunk_size"),
+}
 
 
 def start_from(model: PretrainingModel, source: str | os.PathLike) -> PretrainingModel:
     """Give a model the weights of a trained one, for example to go on with images of one's own.
 
-    The encoder's weights must fit, to the last. What lies around the encoder (context networks,
-    predictions, heads, memory banks) is taken over too where the models are of one class and all of
-    it fits; otherwise it starts at random. Images may be of another size, where the encoder's
-    weights do not depend on it, and the encoder may come from another method.
+    The encoder must be the same. What lies around it (context networks, predictions, heads) is
+    taken over too where the models are of one class and its settings are the same; otherwise, and
+    where a model keeps something of each image, it starts at random. Images may be of another size,
+    where the encoder's weights do not depend on it, and the encoder may come from another method.
 
     Args:
         model: any model of this package, built.
@@ -28,9 +37,8 @@ def start_from(model: PretrainingModel, source: str | os.PathLike) -> Pretrainin
 
     Raises:
         FileNotFoundError: a directory without a readable checkpoint.
-        ValueError: no such source, an encoder with other weights, or one that was trained with
-            labels for a model that is trained without: few labels would measure it as if it had not
-            seen the others.
+        ValueError: no such source, another encoder, or one that was trained with labels: few labels
+            would then measure it as if it had not seen the others.
 
     Example:
         >>> model = start_from(CPCModel((32, 32, 3)), "saved_models/mine")
@@ -42,22 +50,34 @@ def start_from(model: PretrainingModel, source: str | os.PathLike) -> Pretrainin
             f"{source} holds a {type(found).__name__}. Expected a model of this package, such as "
             "CPCModel."
         )
-    if isinstance(found, SemiSupervisedModel) and not isinstance(model, SemiSupervisedModel):
+    if isinstance(found, SemiSupervisedModel):
         raise ValueError(
-            f"The encoder of {source} was trained with labels, and {type(model).__name__} learns "
-            "without: what came out would be taken for features that no label has shaped. Expected "
-            "an encoder that has seen none."
+            f"The encoder of {source} was trained with labels: with few labels, what comes out "
+            "would be measured as if it had not seen the others. Expected an encoder that has seen "
+            "none."
         )
     if _shapes(found.encoder.weights) != _shapes(model.encoder.weights):
         raise ValueError(_told_of_misfit(model, found, source))
-    parts, told = [(model.encoder.weights, found.encoder.weights)], "the encoder's weights"
-    if type(found) is type(model) and _shapes(found.weights) == _shapes(model.weights):
-        parts, told = [(model.weights, found.weights)], "all weights"
-    for own, theirs in parts:
-        for variable, value in zip(own, theirs, strict=True):
-            variable.assign(keras.ops.convert_to_numpy(value))
+    before = [keras.ops.convert_to_numpy(weight) for weight in model.encoder.weights]
+    _assign(model.encoder.weights, found.encoder.weights)
+    if not _compute_the_same(model, found):
+        _assign(model.encoder.weights, before)
+        raise ValueError(_told_of_misfit(model, found, source))
+    told = "the encoder's weights"
+    if _is_alike(model, found):
+        _assign(model.weights, found.weights)
+        told = "all weights"
     print(f"Starting from {source}: {told}.")
     return model
+
+
+def trained_on(source: str | os.PathLike) -> str:
+    """Say what images a source of `start_from` was trained on, as far as it tells."""
+    for artifact in (pathlib.Path(source), pathlib.Path(source) / "artifact"):
+        if (artifact / "preset.json").is_file():
+            return read_preset(artifact)["data"] or "images that are not known"
+    known = {} if pathlib.Path(source).exists() else list_presets()
+    return known[source]["data"] if source in known else "images that are not known"
 
 
 def _open(source):
@@ -70,6 +90,34 @@ def _open(source):
 
 def _shapes(weights):
     return [tuple(weight.shape) for weight in weights]
+
+
+def _assign(weights, values):
+    for weight, value in zip(weights, values, strict=True):
+        weight.assign(keras.ops.convert_to_numpy(value))
+
+
+def _compute_the_same(model, found):
+    """Whether encoders of the same weights give the same features, where sizes let one see it."""
+    if model.image_shape != found.image_shape:
+        own, theirs = (m.get_config().get("normalization") for m in (model, found))
+        return own == theirs
+    images = np.random.default_rng(0).integers(0, 256, (2, *model.image_shape)).astype("float32")
+    own, theirs = (keras.ops.convert_to_numpy(m.encoder(images)) for m in (model, found))
+    # Of another precision they are the same within its own.
+    return own.shape == theirs.shape and np.allclose(own, theirs, rtol=0.05, atol=0.05 * own.std())
+
+
+def _is_alike(model, found):
+    own, theirs = (
+        {k: v for k, v in m.get_config().items() if k not in _FREE} for m in (model, found)
+    )
+    return (
+        type(found) is type(model)
+        and own == theirs
+        and "num_images" not in own
+        and _shapes(found.weights) == _shapes(model.weights)
+    )
 
 
 def _told_of_misfit(model, found, source):
@@ -91,6 +139,6 @@ def _told_of_misfit(model, found, source):
         "encoder"
     )
     return (
-        f"The encoder of {source} has other weights than that of the model: {counts} parameters. "
+        f"The encoder of {source} is another than that of the model: {counts} parameters. "
         f"{told}, on the command line by --recipe, --set model.NAME=VALUE or --config of its run."
     )

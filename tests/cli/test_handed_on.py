@@ -9,7 +9,7 @@ from cpc_keras import CPCModel
 from cpc_keras.cli.evaluate import _num_steps, _pretraining, compare
 from cpc_keras.cli.main import cli
 from cpc_keras.cli.measure_runs import RunMeasurement
-from cpc_keras.cli.pretrain import STEP_BACKS
+from cpc_keras.cli.pretrain import STARTED, STEP_BACKS
 from cpc_keras.cli.run_protocols import run_protocols
 from cpc_keras.data import ImageData, Splits
 from cpc_keras.training import CheckpointSchedule
@@ -135,6 +135,9 @@ def test_pre_training_on_all_images_has_seen_the_test_images(capsys):
     splits = Splits(images(30), images(10))
     assert "were among them" in _pretraining(splits, 40, ["made up, 40 images, no labels"])
     assert "--groups of this evaluation" in capsys.readouterr().err
+    before = f"elsewhere, 9 images, no labels{STARTED}made up, 40 images, no labels"
+    assert "were among them" in _pretraining(splits, 40, [before])
+    assert capsys.readouterr().err
     assert "among" not in _pretraining(splits, 40, ["made up, 30 images, no labels"])
     assert not capsys.readouterr().err
 

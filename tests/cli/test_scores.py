@@ -6,8 +6,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cpc_keras.cli.export import _require_own_scores, scores_of
+from cpc_keras.cli.export import _require_own_scores, export, scores_of
 from cpc_keras.cli.presets import presets
+from cpc_keras.models import PretextModel
 
 
 def _results(command, cells, protocols=(), weights=("a", "b")):
@@ -62,12 +63,12 @@ def test_several_evaluations_stand_after_each_other_with_the_means_of_their_prot
     told = scores_of(FEW, ALL)
     assert told["evaluated by"] == ["few", "all"]
     assert told["evaluated on"] == ["data of few", "data of all"]
-    assert [(s["row"], s["labels"]) for s in told["scores"]] == [
-        ("cpc_frozen", 10),
-        ("cpc_fine_tuned", 10),
-        ("cpc_frozen", 50),
-        ("raw_pixels", 50),
-        ("linear_probe", 5000),
+    assert [(s["evaluation"], s["row"], s["labels"]) for s in told["scores"]] == [
+        (1, "cpc_frozen", 10),
+        (1, "cpc_fine_tuned", 10),
+        (2, "cpc_frozen", 50),
+        (2, "raw_pixels", 50),
+        (2, "linear_probe", 5000),
     ]
     last = told["scores"][-1]
     # Sample deviation of 0.7 and 0.8.
@@ -102,7 +103,21 @@ def test_presets_tells_the_best_for_each_number_of_labels(monkeypatch):
     monkeypatch.setattr("cpc_keras.presets.list_presets", lambda: {"mine": facts})
     printed = CliRunner().invoke(presets).output
     assert printed.splitlines()[2:] == [
-        "  1% of the labels (10): 50.0% (cpc_frozen, 2 seeds)",
-        "  1% of the labels (50): 60.0% (cpc_frozen, 2 seeds)",
-        "  100% of the labels (5000): 75.0% (linear_probe, 2 seeds)",
+        "  1% of the labels (10): 50.0% (cpc_frozen, 2 seeds, evaluation 2 of its card)",
+        "  1% of the labels (50): 60.0% (cpc_frozen, 2 seeds, evaluation 1 of its card)",
+        "  100% of the labels (5000): 75.0% (linear_probe, 2 seeds, evaluation 1 of its card)",
     ]
+    facts["scores"] = scores_of(FEW)["scores"]
+    printed = CliRunner().invoke(presets).output
+    assert printed.splitlines()[2:] == ["  1% of the labels (10): 50.0% (cpc_frozen, 2 seeds)"]
+    # Of the same number of labels elsewhere: neither hides the other.
+    facts["scores"] = scores_of(FEW, FEW)["scores"]
+    assert len(CliRunner().invoke(presets).output.splitlines()) == 4
+
+
+def test_a_file_of_scores_is_given_once(tmp_path, monkeypatch):
+    (tmp_path / "few.json").write_text(json.dumps(FEW))
+    monkeypatch.setattr("cpc_keras.training.load_newest", lambda run: object.__new__(PretextModel))
+    twice = ["--results", str(tmp_path / "few.json")] * 2
+    result = CliRunner().invoke(export, [str(tmp_path), str(tmp_path / "out"), *twice])
+    assert result.exit_code == 2 and "Give each once" in result.output

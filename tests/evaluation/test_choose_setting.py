@@ -28,3 +28,8 @@ class Row:
 def test_balanced_classes_choose_what_finds_each(class_weight, expected, accuracy):
     chosen, found = choose_setting(Row(), LABELS, np.arange(80), class_weight=class_weight)
     assert chosen == expected and found == pytest.approx(accuracy)
+
+
+def test_another_class_weight_is_refused_also_where_nothing_is_chosen():
+    with pytest.raises(ValueError, match="'balance'"):
+        choose_setting(Row(), LABELS, np.array([0, 1]), class_weight="balance")

@@ -10,6 +10,7 @@ import yaml
 
 from cpc_keras import CPCModel
 from cpc_keras.data import image_batches
+from cpc_keras.evaluation import result_lock
 from cpc_keras.methods import METHODS
 from cpc_keras.training import RECIPES, Recipe, load_newest, pretrain, read_metrics
 
@@ -79,6 +80,42 @@ def test_a_run_is_not_made_longer_and_why_is_said(whole_run):
     message = r"other settings \(num_epochs differ.*With more epochs a run is another one"
     with pytest.raises(FileExistsError, match=message):
         _pretrain(whole_run[0], dataclasses.replace(RECIPE, num_epochs=4))
+
+
+def _fail_to_build(directory, recipe, **kwargs):
+    def build():
+        raise LookupError("no such encoder")
+
+    with pytest.raises(LookupError, match="no such encoder"):
+        pretrain(build, IMAGES, run_directory=directory, recipe=recipe, **kwargs)
+
+
+def test_settings_that_no_model_could_be_built_of_give_way_to_others(tmp_path, capsys):
+    other = dataclasses.replace(RECIPE, batch_size=4)
+    _fail_to_build(tmp_path, RECIPE, facts={"init": "misspelt"})
+    _fail_to_build(tmp_path, other, facts={"init": "right"})
+    assert "are replaced, and kept as config.replaced.yaml" in capsys.readouterr().out
+    told = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert (told["init"], told["batch_size"]) == ("right", 4)
+    kept = yaml.safe_load((tmp_path / "config.replaced.yaml").read_text())
+    assert (kept["init"], kept["batch_size"]) == ("misspelt", 8)
+    # Of a run that somebody else is just about to begin they do not.
+    with (
+        result_lock(tmp_path / ".lock"),
+        pytest.raises(FileExistsError, match="batch_size, init differ"),
+    ):
+        pretrain(None, IMAGES, run_directory=tmp_path, recipe=RECIPE)
+    # Nor where there is anything else.
+    (tmp_path / "metrics.csv").write_text("")
+    with pytest.raises(FileExistsError, match="batch_size, init differ"):
+        pretrain(None, IMAGES, run_directory=tmp_path, recipe=RECIPE)
+
+
+def test_settings_that_somebody_wrote_are_not_replaced(tmp_path):
+    (tmp_path / "config.yaml").write_text("batch_size: 4\n")
+    with pytest.raises(FileExistsError, match="other settings"):
+        _pretrain(tmp_path)
+    assert (tmp_path / "config.yaml").read_text() == "batch_size: 4\n"
 
 
 def test_a_directory_that_is_no_run_is_refused_and_left_alone(tmp_path):

@@ -7,9 +7,10 @@ import yaml
 
 from cpc_keras import CPCModel
 from cpc_keras.cli.main import cli
-from cpc_keras.methods import rotation, supervised
+from cpc_keras.cli.pretrain import build_model
+from cpc_keras.methods import instance_discrimination, rotation, supervised
 from cpc_keras.models import PretextModel
-from cpc_keras.training import Recipe, pretrain, start_from
+from cpc_keras.training import RECIPES, Recipe, pretrain, start_from, trained_on
 
 
 def cpc(side=8, *, seed=1, **options):
@@ -71,19 +72,56 @@ def test_the_encoder_may_come_from_another_method(tmp_path):
 def test_an_encoder_with_other_weights_is_refused_and_told_what_differs(source):
     path, _ = source
     with pytest.raises(
-        ValueError, match=r"other weights.*encoder_width=8 \(here 16\).*--set model"
+        ValueError, match=r"is another than.*encoder_width=8 \(here 16\).*--set model"
     ):
         start_from(cpc(encoder_width=16), path)
     with pytest.raises(ValueError, match="It is of a CPCModel, this is a PretextModel"):
         start_from(rotation((8, 8, 1), encoder="tiny"), path)
 
 
-def test_what_labels_have_shaped_is_no_start_for_training_without(tmp_path):
+def test_what_labels_have_shaped_is_no_start(tmp_path):
     supervised((8, 8, 1), num_classes=3, encoder="tiny").save(tmp_path / "model.keras")
-    with pytest.raises(
-        ValueError, match="was trained with labels, and PretextModel learns without"
+    for model in (
+        rotation((8, 8, 1), encoder="tiny"),
+        # Its few labels would be said to have done what all did.
+        supervised((8, 8, 1), num_classes=3, encoder="tiny"),
     ):
-        start_from(rotation((8, 8, 1), encoder="tiny"), tmp_path / "model.keras")
+        with pytest.raises(
+            ValueError, match=r"was trained with labels: .*Expected an encoder that"
+        ):
+            start_from(model, tmp_path / "model.keras")
+
+
+def test_weights_that_fit_an_encoder_that_computes_something_else_are_refused(tmp_path):
+    shape = (8, 8, 1)
+    rotation(shape, encoder="tiny", normalization="layer").save(tmp_path / "layer.keras")
+    model = rotation(shape, encoder="tiny", normalization="group")
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"normalization='layer' \(here 'group'\)"):
+        start_from(model, tmp_path / "layer.keras")
+    assert all(same(model.get_weights(), before))
+    # Where sizes differ, the settings tell.
+    with pytest.raises(ValueError, match=r"normalization='layer' \(here 'group'\)"):
+        start_from(
+            rotation((12, 12, 1), encoder="tiny", normalization="group"), tmp_path / "layer.keras"
+        )
+
+
+def test_predictions_of_other_patches_are_not_taken_over(source, capsys):
+    start_from(cpc(12, offsets=(3,)), source[0])
+    assert capsys.readouterr().out.endswith(": the encoder's weights.\n")
+    start_from(cpc(candidates="same_position", num_anchors=4), source[0])
+    assert capsys.readouterr().out.endswith(": all weights.\n")
+
+
+def test_a_memory_of_other_images_is_not_taken_over(tmp_path, capsys):
+    shape = (8, 8, 1)
+    trained = instance_discrimination(shape, num_images=6, encoder="tiny")
+    trained.save(tmp_path / "model.keras")
+    start_from(
+        instance_discrimination(shape, num_images=6, encoder="tiny"), tmp_path / "model.keras"
+    )
+    assert capsys.readouterr().out.endswith(": the encoder's weights.\n")
 
 
 def test_a_source_is_a_model_of_this_package_that_is_there(tmp_path):
@@ -96,18 +134,35 @@ def test_a_source_is_a_model_of_this_package_that_is_there(tmp_path):
         start_from(cpc(), tmp_path)
 
 
-def test_a_run_is_a_source(source, tmp_path):
+def test_runs_artifacts_and_shipped_presets_are_sources(source, tmp_path, capsys):
     path, expected = source
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), "uint8")
     recipe = Recipe(num_epochs=1, batch_size=8, learning_rate=0.0, optimizer_options={})
-    pretrain(lambda: start_from(cpc(), path), images, run_directory=tmp_path / "a", recipe=recipe)
-    model = start_from(cpc(seed=2), tmp_path / "a")
-    assert all(same(model.network.get_weights(), expected.network.get_weights()))
+    run = tmp_path / "run"
+    model = pretrain(lambda: start_from(cpc(), path), images, run_directory=run, recipe=recipe)
+
+    def is_taken_from(place):
+        got = start_from(cpc(seed=2), place).network.get_weights()
+        return all(same(got, expected.network.get_weights()))
+
+    assert is_taken_from(run)
+    model.export(run / "artifact", facts={"data": "made up, 8 images"})
+    # What is read is the artifact, where there is one.
+    for checkpoint in (run / "checkpoints").iterdir():
+        checkpoint.unlink()
+    assert is_taken_from(run) and is_taken_from(str(run / "artifact"))
+    assert trained_on(run) == trained_on(run / "artifact") == "made up, 8 images"
+    assert trained_on(path) == trained_on("nowhere") == "images that are not known"
+    shipped = build_model(RECIPES["mnist_5k"], (28, 28, 1))
+    capsys.readouterr()
+    start_from(shipped, "cpc_v2_small_mnist5k")
+    assert capsys.readouterr().out == "Starting from cpc_v2_small_mnist5k: all weights.\n"
+    assert trained_on("cpc_v2_small_mnist5k") == "mnist_5k, 4000 images, no labels"
 
 
 def test_the_command_starts_from_weights_and_its_settings_repeat_it(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), "uint8")
-    np.savez(tmp_path / "scans.npz", images=images)
+    np.savez(tmp_path / "scans.npz", images=images, labels=np.arange(8) % 2)
     seen = []
 
     def build_and_stop(build, images, *, facts, **options):
@@ -124,3 +179,14 @@ def test_the_command_starts_from_weights_and_its_settings_repeat_it(tmp_path, mo
         with pytest.raises(StopIteration):
             cli.main([*command, *more], standalone_mode=False)
         assert seen[-1][0] == expected and seen[-1][1]["init"] == expected
+    # What an earlier run on the images has left out, is left out again.
+    assert "test_fraction" not in seen[-1][1]
+    (tmp_path / "run").mkdir()
+    left_out = {"data": str(tmp_path / "scans.npz"), "test_fraction": 0.5}
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(left_out))
+    with pytest.raises(StopIteration):
+        cli.main([*command, "--init", str(tmp_path / "run")], standalone_mode=False)
+    assert seen[-1][1]["test_fraction"] == 0.5
+    with pytest.raises(ValueError, match="other test images would be split off"):
+        both = ["--init", str(tmp_path / "run"), "--test-fraction", "0.25"]
+        cli.main([*command, *both], standalone_mode=False)
