@@ -12,13 +12,18 @@ import click
 @click.argument("out", type=click.Path(path_type=pathlib.Path))
 @click.option("--overwrite", is_flag=True, help="Replace an artifact that is there.")
 @click.option(
+    "--no-optimizer",
+    is_flag=True,
+    help="Leave out the optimizer's state, most of OUT, which from_preset does without.",
+)
+@click.option(
     "--results",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
     help="results.json of cpc-keras evaluate or demo, whose scores go onto the model card. May be "
     "given more than once.",
 )
-def export(run, out, overwrite, results):
+def export(run, out, overwrite, no_optimizer, results):
     """Write the newest checkpoint of RUN (or a .keras file) as the directory OUT.
 
     OUT opens with tf.keras.models.load_model, tf.saved_model.load and CPCModel.from_preset.
@@ -38,7 +43,7 @@ def export(run, out, overwrite, results):
         told = [json.loads(path.read_text()) for path in results]
         _require_own_scores(run, dict(zip(results, told, strict=True)))
         facts |= scores_of(*told)
-    model.export(out, overwrite=overwrite, facts=facts)
+    model.export(out, overwrite=overwrite, include_optimizer=not no_optimizer, facts=facts)
     click.echo(f"Encoder: {out}")
 
 

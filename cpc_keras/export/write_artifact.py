@@ -40,6 +40,7 @@ def write_artifact(
     overwrite: bool = False,
     input_signature=None,
     verbose: bool = False,
+    include_optimizer: bool = True,
     facts: Mapping[str, Any] | None = None,
     **kwargs,
 ) -> None:
@@ -58,6 +59,8 @@ def write_artifact(
         overwrite: whether an artifact that is there may be replaced; nothing else ever is.
         input_signature: replaces the signature of the endpoint `serve`, as in `keras.Model.export`.
         verbose: whether to print what was written.
+        include_optimizer: whether `pretraining.keras` holds the optimizer's state too, which of
+            Adam is twice as large as the weights. `from_preset` does without.
         facts: what to record in `preset.json` and the model card, of JSON's types: "name",
             "method", "description", "data", "command" (how it was trained), "scores" (a list of
             dicts, each with protocol, metric, value and seeds), "licence" (of the weights, by
@@ -87,7 +90,7 @@ def write_artifact(
     os.mkdir(partial)
     try:
         with hold(partial):
-            _write_files(model, archive, preset, Path(partial))
+            _write_files(model, archive, preset, Path(partial), include_optimizer)
             # Again: something else may have been written there meanwhile.
             _check_free(path, overwrite)
             _move(partial, path)
@@ -138,7 +141,7 @@ def _archive(model, input_signature, kwargs):
         # Keras has refused those it knows for other backends; it ignores the rest, also misspelt.
         raise TypeError(
             f"write_artifact: unknown arguments {sorted(kwargs)}. Expected: overwrite, "
-            "input_signature, verbose, facts."
+            "input_signature, verbose, include_optimizer, facts."
         )
 
     def serve_uint8(images):
@@ -250,14 +253,14 @@ def _make_parent(path):
         ) from error
 
 
-def _write_files(model, archive, preset, directory):
+def _write_files(model, archive, preset, directory, include_optimizer):
     # Keras's files first: in the other order save_model writes weights that do not load.
     save_portable(model.encoder, directory)
     archive.write_out(str(directory), verbose=False)
     # Nothing is lost: version control and wheels drop empty directories anyway.
     with contextlib.suppress(OSError):
         (directory / "assets").rmdir()
-    model.save(directory / PRETRAINING)
+    (model if include_optimizer else _uncompiled(model)).save(directory / PRETRAINING)
     _write_golden(model, directory / GOLDEN)
     (directory / README).write_text(model_card(preset), encoding="utf-8")
     table = {
@@ -272,6 +275,12 @@ def _write_files(model, archive, preset, directory):
         os.fsync(file.fileno())
     for folder in {directory, *(file.parent for file in directory.rglob("*"))}:
         _sync_directory(folder)
+
+
+def _uncompiled(model):
+    bare = type(model).from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    return bare
 
 
 def _write_golden(model, file):

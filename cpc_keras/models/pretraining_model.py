@@ -204,7 +204,8 @@ class PretrainingModel(keras.Model):
             verbose: whether to print what was written.
             input_signature: replaces the signature of the `serve` endpoint, as in Keras.
             overwrite: whether an artifact of the same path may be replaced.
-            **kwargs: further arguments of `keras.Model.export`.
+            **kwargs: further arguments of `keras.Model.export`; for the directory
+            `include_optimizer` and `facts` of `export.write_artifact`.
 
         Raises:
             FileExistsError: something is there and `overwrite` is not set.

@@ -12,8 +12,9 @@ from cpc_keras.presets import list_presets, load_preset
 from cpc_keras.training.checkpoints import load_newest
 
 # Settings that may differ where all weights are taken over: those of images and of the training.
+# What an encoder computes, its normalization included, is looked at.
 _FREE = {
-    *("name", "seed", "dtype", "trainable", "image_shape"),
+    *("name", "seed", "dtype", "trainable", "image_shape", "normalization"),
     *("image_augmentation", "patch_augmentation", "independent_targets"),
     *("candidates", "num_negatives", "num_anchors", "chunk_size"),
 }
@@ -98,12 +99,14 @@ def _assign(weights, values):
 
 
 def _compute_the_same(model, found):
-    """Whether encoders of the same weights give the same features, where sizes let one see it."""
+    """Whether encoders of the same weights give the same features, on images of one size."""
+    encoder = found.encoder
     if model.image_shape != found.image_shape:
-        own, theirs = (m.get_config().get("normalization") for m in (model, found))
-        return own == theirs
+        config = {**found.get_config(), "image_shape": model.image_shape}
+        encoder = type(found).from_config(config).encoder
+        _assign(encoder.weights, found.encoder.weights)
     images = np.random.default_rng(0).integers(0, 256, (2, *model.image_shape)).astype("float32")
-    own, theirs = (keras.ops.convert_to_numpy(m.encoder(images)) for m in (model, found))
+    own, theirs = (keras.ops.convert_to_numpy(e(images)) for e in (model.encoder, encoder))
     # Of another precision they are the same within its own.
     return own.shape == theirs.shape and np.allclose(own, theirs, rtol=0.05, atol=0.05 * own.std())
 

@@ -25,7 +25,7 @@ from cpc_keras.cli.pretrain import STARTED
 from cpc_keras.cli.read_evidence import read_evidence
 from cpc_keras.cli.report import report_title
 from cpc_keras.data import load_data
-from cpc_keras.training.checkpoints import newest_checkpoint
+from cpc_keras.training.checkpoints import load_newest, newest_checkpoint
 
 # The folder holds a broken file on purpose, and the library warns of it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*cannot be read:UserWarning")
@@ -510,9 +510,15 @@ def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(
     status, _, error = run(capsys, "export", out, target)
     assert status == 1
     assert "overwrite" in error
-    assert run(capsys, "export", out, target, "--overwrite")[0] == 0
+    with_optimizer = (target / "pretraining.keras").stat().st_size
+    assert run(capsys, "export", out, target, "--overwrite", "--no-optimizer")[0] == 0
     a, b = (keras.saving.load_model(p).get_weights() for p in (target, out / "artifact"))
     np.testing.assert_array_equal(a[0], b[0])
+    assert (target / "pretraining.keras").stat().st_size < 0.6 * with_optimizer
+    bare = keras.saving.load_model(target / "pretraining.keras")
+    assert not bare.compiled
+    for weight, other in zip(bare.get_weights(), load_newest(out).get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 def test_describe_tells_of_recipes_runs_and_artifacts(pretrained, capsys):
