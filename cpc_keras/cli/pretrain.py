@@ -29,6 +29,7 @@ from cpc_keras.data.skipped_file import write_skipped
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
 from cpc_keras.methods import METHODS, needs_labels
+from cpc_keras.models import start_from, trained_on
 from cpc_keras.training import (
     STRATEGIES,
     CheckpointSchedule,
@@ -38,8 +39,6 @@ from cpc_keras.training import (
     deterministic_ops,
     distribution_strategy,
     load_newest,
-    start_from,
-    trained_on,
 )
 from cpc_keras.training import pretrain as run_pretraining
 

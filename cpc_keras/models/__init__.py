@@ -7,6 +7,7 @@ from cpc_keras.models.pair_model import PairModel
 from cpc_keras.models.pretext_model import PretextModel
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.models.semi_supervised_model import SemiSupervisedModel
+from cpc_keras.models.start_from import start_from, trained_on
 
 __all__ = [
     "CPCModel",
@@ -17,4 +18,6 @@ __all__ = [
     "PretrainingModel",
     "SemiSupervisedModel",
     "describe",
+    "start_from",
+    "trained_on",
 ]

@@ -16,7 +16,6 @@ from cpc_keras.training.mutual_information import MutualInformation
 from cpc_keras.training.pretrain import OPTIMIZERS, SCHEDULES, pretrain
 from cpc_keras.training.recipe import PRECISIONS, RECIPES, Recipe
 from cpc_keras.training.save_encoders import SaveEncoders
-from cpc_keras.training.start_from import start_from, trained_on
 from cpc_keras.training.stop_at_nan import StopAtNaN
 from cpc_keras.training.worker import Worker
 
@@ -44,6 +43,4 @@ __all__ = [
     "load_newest",
     "pretrain",
     "read_metrics",
-    "start_from",
-    "trained_on",
 ]

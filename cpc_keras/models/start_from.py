@@ -6,10 +6,8 @@ import pathlib
 import keras
 import numpy as np
 
-from cpc_keras.export.verify_artifact import read_preset
-from cpc_keras.models import PretrainingModel, SemiSupervisedModel
-from cpc_keras.presets import list_presets, load_preset
-from cpc_keras.training.checkpoints import load_newest
+from cpc_keras.models.pretraining_model import PretrainingModel
+from cpc_keras.models.semi_supervised_model import SemiSupervisedModel
 
 # Settings that may differ where all weights are taken over: those of images and of the training.
 # What an encoder computes, its normalization included, is looked at.
@@ -30,8 +28,8 @@ def start_from(model: PretrainingModel, source: str | os.PathLike) -> Pretrainin
 
     Args:
         model: any model of this package, built.
-        source: run directory of `pretrain`, directory written by `model.export(...)`, `.keras` file
-            of a pre-training model, or the name of a shipped preset.
+        source: run directory of `training.pretrain`, directory written by `model.export(...)`,
+            `.keras` file of a pre-training model, or the name of a shipped preset.
 
     Returns:
         The model itself.
@@ -42,8 +40,9 @@ def start_from(model: PretrainingModel, source: str | os.PathLike) -> Pretrainin
             would then measure it as if it had not seen the others.
 
     Example:
-        >>> model = start_from(CPCModel((32, 32, 3)), "saved_models/mine")
-        Starting from saved_models/mine: all weights.
+        >>> CPCModel((32, 32, 3), patch_encoder="mlp").save("earlier.keras")
+        >>> model = start_from(CPCModel((48, 48, 3), patch_encoder="mlp"), "earlier.keras")
+        Starting from earlier.keras: all weights.
     """
     found = _open(source)
     if not isinstance(found, PretrainingModel):
@@ -74,6 +73,9 @@ def start_from(model: PretrainingModel, source: str | os.PathLike) -> Pretrainin
 
 def trained_on(source: str | os.PathLike) -> str:
     """Say what images a source of `start_from` was trained on, as far as it tells."""
+    from cpc_keras.export.verify_artifact import read_preset
+    from cpc_keras.presets import list_presets
+
     for artifact in (pathlib.Path(source), pathlib.Path(source) / "artifact"):
         if (artifact / "preset.json").is_file():
             return read_preset(artifact)["data"] or "images that are not known"
@@ -82,6 +84,10 @@ def trained_on(source: str | os.PathLike) -> str:
 
 
 def _open(source):
+    # Models alone need neither of these, nor what they import.
+    from cpc_keras.presets import load_preset
+    from cpc_keras.training.checkpoints import load_newest
+
     path = pathlib.Path(source)
     for artifact in (path, path / "artifact"):
         if (artifact / "preset.json").is_file():

@@ -9,8 +9,8 @@ from cpc_keras import CPCModel
 from cpc_keras.cli.main import cli
 from cpc_keras.cli.pretrain import build_model
 from cpc_keras.methods import instance_discrimination, rotation, supervised
-from cpc_keras.models import PretextModel
-from cpc_keras.training import RECIPES, Recipe, pretrain, start_from, trained_on
+from cpc_keras.models import PretextModel, start_from, trained_on
+from cpc_keras.training import RECIPES, Recipe, pretrain
 
 
 def cpc(side=8, *, seed=1, **options):
