@@ -58,7 +58,7 @@ def start_from(model: PretrainingModel, source: str | os.PathLike) -> Pretrainin
         )
     if _shapes(found.encoder.weights) != _shapes(model.encoder.weights):
         raise ValueError(_told_of_misfit(model, found, source))
-    before = [keras.ops.convert_to_numpy(weight) for weight in model.encoder.weights]
+    before = [keras.ops.convert_to_numpy(weight).copy() for weight in model.encoder.weights]
     _assign(model.encoder.weights, found.encoder.weights)
     if not _compute_the_same(model, found):
         _assign(model.encoder.weights, before)

@@ -96,7 +96,7 @@ def test_weights_that_fit_an_encoder_that_computes_something_else_are_refused(tm
     shape = (8, 8, 1)
     rotation(shape, encoder="tiny", normalization="layer").save(tmp_path / "layer.keras")
     model = rotation(shape, encoder="tiny", normalization="group")
-    before = model.get_weights()
+    before = [weight.copy() for weight in model.get_weights()]
     with pytest.raises(ValueError, match=r"normalization='layer' \(here 'group'\)"):
         start_from(model, tmp_path / "layer.keras")
     assert all(same(model.get_weights(), before))
