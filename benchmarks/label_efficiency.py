@@ -3,14 +3,15 @@
     cpc-keras evaluate RUN ... --out OUT
     python -m benchmarks.label_efficiency --take OUT NAME
 
-takes results.json of OUT over into benchmarks/results as NAME_label_efficiency.json; without --take
-the page is written anew from what is there.
+takes results.json of OUT over into benchmarks/results as NAME_label_efficiency.json, with the
+iteration curves of its runs where it has protocols with all labels; without --take the page is
+written anew from what is there.
 """
 
 import argparse
 import json
 import pathlib
-import shutil
+import statistics
 
 from cpc_keras.evaluation import format_table
 from cpc_keras.evaluation.charts.label_chart import draw_label_curves, row_curves
@@ -21,12 +22,18 @@ PAGE = HERE.parent / "docs" / "label_efficiency.md"
 ENDING = "_label_efficiency"
 MARK, END = "<!-- {} of benchmarks/label_efficiency.py -->", "<!-- its end -->"
 SCRATCH = ("supervised", "cnn")
+PROTOCOLS = {"linear_probe": "CPC, frozen + linear probe", "nearest_neighbors": "nearest neighbors"}
 
 
 def results() -> dict[str, dict]:
     """What was measured, by data set."""
     kept = sorted((HERE / "results").glob(f"*{ENDING}.json"))
     return {path.stem.removesuffix(ENDING): json.loads(path.read_text()) for path in kept}
+
+
+def has_networks(result: dict) -> bool:
+    """Whether CPC was measured beside both networks from scratch, so that claims can be judged."""
+    return {*SCRATCH} <= {cell["row"] for cell in result["summary"]}
 
 
 def claim(summary: list[dict]) -> dict:
@@ -85,6 +92,8 @@ def claims_table(found: dict[str, dict]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, result in found.items():
+        if not has_networks(result):
+            continue
         told = claim(result["summary"])
         lines.append(
             f"| {name} ({told['labels']} labels) | {100 * told['cpc']:.1f} "
@@ -98,15 +107,49 @@ def claims_table(found: dict[str, dict]) -> str:
 
 def section(name: str, result: dict) -> str:
     """What the page holds of a data set."""
-    return "\n\n".join(
-        (
-            format_table(result["summary"], markdown=True),
-            f"![Accuracy over the share of labels](images/{name}{ENDING}.png)",
-            result["verdict"],
-            labels_saved(result["summary"]),
-            f"{result['protocol']} [Figures](../benchmarks/results/{name}{ENDING}.json).",
-        )
+    picture = f"![Accuracy over the share of labels](images/{name}{ENDING}.png)"
+    parts = (
+        format_table(result["summary"], markdown=True),
+        all_labels_table(result.get("protocols", ())),
+        iteration_table(result.get("iteration_curves", ())),
+        picture if has_networks(result) else "",
+        result["verdict"],
+        labels_saved(result["summary"]),
+        f"{result['protocol']} [Figures](../benchmarks/results/{name}{ENDING}.json).",
     )
+    return "\n\n".join(part for part in parts if part)
+
+
+def all_labels_table(protocols: list[dict]) -> str:
+    """What the protocols with all labels found, over the pre-training seeds; "" of none."""
+    if not protocols:
+        return ""
+    (labels,) = {result["num_labels"] for result in protocols}
+    lines = [f"| with all {labels} labels | top-1 in % | top-5 |", "| --- | --- | --- |"]
+    for protocol, title in PROTOCOLS.items():
+        found = [result for result in protocols if result["protocol"] == protocol]
+        lines.append(f"| {title} | {_spread(found, 'top_1')} | {_spread(found, 'top_5')} |")
+    return "\n".join(lines)
+
+
+def iteration_table(curves: list[list[dict]]) -> str:
+    """Nearest neighbors after so many epochs, over the pre-training seeds; "" of no curves."""
+    if not curves:
+        return ""
+    points = list(zip(*curves, strict=True))
+    lines = [
+        ["epochs of pre-training", *(str(seeds[0]["epoch"]) for seeds in points)],
+        ["---"] * (1 + len(points)),
+        ["nearest neighbors, top-1 in %", *(_spread(seeds, "accuracy") for seeds in points)],
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _spread(results, name):
+    """Mean and deviation of a share in [0, 1], in percent."""
+    values = [100 * result[name] for result in results]
+    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{deviation}"
 
 
 def draw(name: str, result: dict, directory: pathlib.Path) -> None:
@@ -137,7 +180,22 @@ def write(found: dict[str, dict], page: pathlib.Path = PAGE) -> None:
         text = f"{before}{mark}\n{part}\n{END}{after}"
     page.write_text(text, encoding="utf-8")
     for name, result in found.items():
-        draw(name, result, page.parent / "images")
+        if has_networks(result):
+            draw(name, result, page.parent / "images")
+
+
+def take(out: pathlib.Path, name: str) -> None:
+    """Take the results of an evaluation over, with the iteration curves of its runs."""
+    result = json.loads((out / "results.json").read_text())
+    curves = [out / run / "iteration_curve.json" for run in result["runs"]]
+    if result["protocols"] and all(curve.is_file() for curve in curves):
+        told = ("epoch", "step", "accuracy")
+        result["iteration_curves"] = [
+            [{key: point[key] for key in told} for point in json.loads(curve.read_text())]
+            for curve in curves
+        ]
+    kept = HERE / "results" / f"{name}{ENDING}.json"
+    kept.write_text(json.dumps(result, indent=1))
 
 
 def main() -> None:
@@ -147,8 +205,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.take:
         out, name = arguments.take
-        kept = HERE / "results" / f"{name}{ENDING}.json"
-        shutil.copyfile(pathlib.Path(out) / "results.json", kept)
+        take(pathlib.Path(out), name)
     write(results())
 
 

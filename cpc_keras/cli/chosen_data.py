@@ -4,14 +4,17 @@ import dataclasses
 import os
 import pathlib
 import shlex
+from collections.abc import Callable
 
 import click
 import yaml
 
 # Of `--test-fraction`: one default, so that no command trains on another's test images.
 TEST_FRACTION = 0.2
-# What decides which images are split off.
+# What decides which images are split off, and the file of a run that tells which were. With the
+# file other labels make no other split.
 SPLITTING = ("label_source", "test_fraction", "groups")
+LEFT_OUT = "left_out.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,7 @@ class ChosenData:
         test_fraction: share to split off; 0 or `None` for nothing.
         groups: as of `data.load_data`.
         conflict: why nothing may be split off; empty if it may.
+        left_out: file of a run that tells which images to split off, in place of a fraction.
     """
 
     data: str
@@ -39,6 +43,7 @@ class ChosenData:
     test_fraction: float | None = TEST_FRACTION
     groups: str | None = None
     conflict: str = ""
+    left_out: pathlib.Path | None = None
 
     def or_else(self, **defaults) -> "ChosenData":
         """Return the same, with these defaults where nothing is said."""
@@ -51,18 +56,27 @@ class ChosenData:
         more = {name: getattr(self, name) for name in DEFAULTS if name not in told}
         return told | {name: value for name, value in more.items() if value != DEFAULTS[name]}
 
-    def load(self, *, only_labeled: bool = False, in_memory: bool = True):
+    def load(
+        self,
+        *,
+        only_labeled: bool = False,
+        in_memory: bool = True,
+        on_split: Callable[[list], None] = lambda marks: None,
+    ):
         """Load the splits.
 
         Args:
             only_labeled: split nothing off images without labels, by which nobody could be
                 measured.
             in_memory: as of `data.load_data`.
+            on_split: called with the marks of the images that were split off, where some were.
 
         Raises:
             ValueError: as of `data.load_data`, or there is a conflict.
         """
-        from cpc_keras.data import Splits, load_data, split_off
+        from cpc_keras.data import Splits, load_data
+        from cpc_keras.data.left_out import image_marks, left_out_positions
+        from cpc_keras.data.split_off import split_at, split_positions
 
         train, test = load_data(
             self.data,
@@ -73,10 +87,16 @@ class ChosenData:
             groups=self.groups,
             in_memory=in_memory,
         )
-        if test is None and self.test_fraction and not (only_labeled and train.labels is None):
+        measurable = self.left_out or not (only_labeled and train.labels is None)
+        if test is None and self.test_fraction and measurable:
             if self.conflict:
                 raise ValueError(self.conflict)
-            train, test = split_off(train, self.test_fraction)
+            if self.left_out:
+                split = left_out_positions(self.left_out, train)
+            else:
+                split = split_positions(train, self.test_fraction)
+            on_split(image_marks(train, split))
+            train, test = split_at(train, split)
         return Splits(drawn(train, self.images), test)
 
     def as_pretrained(self, runs: list[pathlib.Path]) -> "ChosenData":
@@ -86,26 +106,27 @@ class ChosenData:
             runs: run directories or their `artifact`; what has no settings cannot tell.
 
         Returns:
-            The same with these settings; with a conflict where other test images would be split off
-            than the runs have left out.
+            The same with these settings and the images that the runs have left out; with a conflict
+            where others would be split off.
 
         Raises:
-            ValueError: the runs differ in an option that is not given.
+            ValueError: the runs differ in an option that is not given, or in what they left out.
         """
         context = click.get_current_context()
         found = {run: settings for run in runs if (settings := data_of_run(run))}
         here = _place(self.data)
         pretrained = {run: other for run, other in found.items() if _place(other.data) == here}
-        taken, conflict = {}, ""
+        taken, conflict, left_out = {}, "", _one_left_out(pretrained)
         for name in DEFAULTS if pretrained else ():
             values = {run: getattr(found, name) for run, found in pretrained.items()}
             others = {run: v for run, v in values.items() if not _same(v, getattr(self, name))}
             if name not in context.params or not others:
                 continue
             if context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT:
-                left_out = [run for run in others if pretrained[run].leaves_images_out]
-                if name in SPLITTING and left_out:
-                    conflict = _conflict(left_out[0], name, values, getattr(self, name))
+                without = [run for run in others if pretrained[run].leaves_images_out]
+                splits = name in SPLITTING and not (left_out and name == "label_source")
+                if splits and without:
+                    conflict = _conflict(without[0], name, values, getattr(self, name))
                 continue
             value = _only_one(name, values)
             # Of all images: those to measure on are then among them, which `evaluate` tells.
@@ -114,7 +135,7 @@ class ChosenData:
         if taken:
             told = f"{shlex.join(map(str, pretrained))} had: {as_options(taken)}"
             click.echo(f"Taken over from pre-training, as {told}", err=True)
-        return dataclasses.replace(self, **taken, conflict=conflict)
+        return dataclasses.replace(self, **taken, conflict=conflict, left_out=left_out)
 
     @property
     def leaves_images_out(self) -> bool:
@@ -126,7 +147,7 @@ class ChosenData:
 DEFAULTS = {
     field.name: field.default
     for field in dataclasses.fields(ChosenData)
-    if field.name not in ("data", "conflict")
+    if field.name not in ("data", "conflict", "left_out")
 }
 
 
@@ -158,7 +179,7 @@ def pixel_bounds(text: str | None) -> tuple[float, float] | None:
 
 def data_of_run(run: pathlib.Path) -> ChosenData | None:
     """What data a run, or the run of an artifact, was trained on; `None` where nothing tells."""
-    path = (run.parent if run.name == "artifact" else run) / "config.yaml"
+    path = _of_run(run, "config.yaml")
     if not path.is_file():
         return None
     try:
@@ -168,6 +189,27 @@ def data_of_run(run: pathlib.Path) -> ChosenData | None:
     found = {k: v for k, v in found.items() if k in ("data", *DEFAULTS) and v is not None}
     found |= {k: str(v) for k, v in found.items() if k == "channels"}
     return ChosenData(**found) if "data" in found else None
+
+
+def _of_run(run: pathlib.Path, name: str) -> pathlib.Path:
+    """A file of a run, or of the run of an artifact."""
+    return (run.parent if run.name == "artifact" else run) / name
+
+
+def _one_left_out(runs) -> pathlib.Path | None:
+    """The file that tells what runs have left out; `None` where one has none."""
+    from cpc_keras.data.left_out import read_left_out
+
+    files = [_of_run(run, LEFT_OUT) for run in runs]
+    if not files or not all(file.is_file() for file in files):
+        return None
+    if len({tuple(read_left_out(file)) for file in files}) > 1:
+        listed = ", ".join(map(str, runs))
+        raise ValueError(
+            f"The runs have left out different test images: {listed} (see their {LEFT_OUT}). "
+            "Expected the same. Measure the runs one by one."
+        )
+    return files[0]
 
 
 def _place(spec: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
-from cpc_keras.cli.chosen_data import as_options, drawn
+from cpc_keras.cli.chosen_data import LEFT_OUT, as_options, drawn
 from cpc_keras.cli.finetune import tell_classifier
 from cpc_keras.cli.options import (
     Numbers,
@@ -25,6 +25,7 @@ from cpc_keras.cli.options import (
 from cpc_keras.cli.probe_callbacks import as_seen, probe_callbacks
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
 from cpc_keras.data import Splits, label_subset
+from cpc_keras.data.left_out import write_left_out
 from cpc_keras.data.skipped_file import write_skipped
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
@@ -191,7 +192,11 @@ def pretrain(
         # Of the same images those that it has left out are left out again.
         chosen = chosen.as_pretrained([pathlib.Path(init)])
     chosen = chosen.or_else(image_size=recipe.image_size, channels=recipe.channels)
-    splits = chosen.load(in_memory=not stream, only_labeled=True)
+    # Of a run that goes on, what was labelled since makes no other split.
+    if (out / LEFT_OUT).is_file():
+        chosen = dataclasses.replace(chosen, left_out=out / LEFT_OUT)
+    left_out: list[list] = []
+    splits = chosen.load(in_memory=not stream, only_labeled=True, on_split=left_out.append)
     facts = chosen.facts()
     if needs_labels(METHODS[recipe.method]):
         label_fraction = label_fraction or 1.0
@@ -217,6 +222,7 @@ def pretrain(
         step_backs=STEP_BACKS if on_nan == "step-back" else 0,
         label_fraction=label_fraction,
         init=init,
+        left_out=left_out[0] if left_out else None,
     )
     if not Worker.of(strategy).is_first:
         return
@@ -297,13 +303,14 @@ def pretrain_and_export(
     tensorboard=False,
     strategy=None,
     init=None,
+    left_out=None,
     **options,
 ) -> pathlib.Path:
     """Pre-train on the training images into `run_directory` and export `artifact/` once.
 
     Of a method that uses labels the classifier is measured on the test images, and written into
     `classifier/`, once as well. Of several workers the first one probes and exports; on other
-    backends than TensorFlow nobody exports.
+    backends than TensorFlow nobody exports. Which images were split off (`left_out`) is written.
 
     `options` are those of `training.pretrain` that do not change what a run is.
     """
@@ -330,7 +337,11 @@ def pretrain_and_export(
     def start():
         shape, num_images = splits.train.image_shape, len(splits.train)
         model = build_model(recipe, shape, num_classes, num_images=num_images)
-        return model if init is None else start_from(model, init)
+        model = model if init is None else start_from(model, init)
+        # Not before: a run whose model could not be built has not begun.
+        if left_out is not None and worker.is_first:
+            write_left_out(pathlib.Path(run_directory) / LEFT_OUT, left_out)
+        return model
 
     model = run_pretraining(
         start,

@@ -39,10 +39,10 @@ def find_duplicates(images: np.ndarray, others: np.ndarray | None = None) -> np.
     first: dict[bytes, int] = {}
     if others is not None:
         for position in range(len(others)):
-            first.setdefault(_digest(others[position]), position)
+            first.setdefault(pixel_digest(others[position]), position)
     pairs = []
     for position in range(len(images)):
-        digest = _digest(images[position])
+        digest = pixel_digest(images[position])
         if digest in first:
             pairs.append((position, first[digest]))
         elif others is None:
@@ -50,5 +50,6 @@ def find_duplicates(images: np.ndarray, others: np.ndarray | None = None) -> np.
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _digest(image: np.ndarray) -> bytes:
+def pixel_digest(image: np.ndarray) -> bytes:
+    """Return 16 bytes that are equal for images of equal pixels."""
     return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()

@@ -35,15 +35,29 @@ def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
         >>> [len(part) for part in split_off(data, 0.2)]
         [8, 2]
     """
+    return split_at(data, split_positions(data, fraction, seed=seed))
+
+
+def split_positions(data: ImageData, fraction: float, *, seed: int = 0) -> np.ndarray:
+    """Chooses the images that `split_off` splits off.
+
+    Args:
+        data: All images.
+        fraction: Share of the test images, in (0, 1).
+        seed: Non-negative integer; chooses them.
+
+    Returns:
+        Sorted int64 positions, `[k]`.
+
+    Raises:
+        ValueError: If there is nothing to split.
+    """
     if len(data) < 2:
         raise ValueError(
             f"split_off: received test_fraction={fraction} for {len(data)} image. Expected at "
             "least 2 images to split. Add images, or split nothing off (--test-fraction 0)."
         )
-    # The two parts are copies, and the whole stands in memory beside them for a moment.
-    if isinstance(data.images, np.ndarray):
-        require_memory(data.images.shape, source=data.source)
-    train, test = _positions(data, fraction, seed)
+    test = _positions(data, fraction, seed)
     if not len(test) and data.groups is not None:
         raise ValueError(
             f"split_off: received test_fraction={fraction} for {len(data)} images of one group. "
@@ -55,6 +69,26 @@ def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
             "one of its class. Expected a class with at least 2 images. Add images, or split "
             "nothing off (--test-fraction 0)."
         )
+    return test
+
+
+def split_at(data: ImageData, test: np.ndarray) -> Splits:
+    """Splits images off.
+
+    Args:
+        data: All images.
+        test: Positions of those to split off, `[k]`.
+
+    Returns:
+        The other images, and those.
+
+    Raises:
+        ValueError: If the copies do not fit into memory.
+    """
+    # The two parts are copies, and the whole stands in memory beside them for a moment.
+    if isinstance(data.images, np.ndarray):
+        require_memory(data.images.shape, source=data.source)
+    train = np.setdiff1d(np.arange(len(data)), test)
     split = Splits(data.subset(train), data.subset(test))
     if not isinstance(data.images, np.ndarray):
         return split
@@ -62,7 +96,7 @@ def split_off(data: ImageData, fraction: float, *, seed: int = 0) -> Splits:
     return Splits(split.train, dataclasses.replace(split.test, skipped=()))
 
 
-def _positions(data: ImageData, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _positions(data: ImageData, fraction: float, seed: int) -> np.ndarray:
     labels, groups = data.labels, data.groups
     # Images without any labels, and those of several classes each, are split as one class.
     if labels is None or labels.ndim == 2 or (labels < 0).all():
@@ -78,4 +112,4 @@ def _positions(data: ImageData, fraction: float, seed: int) -> tuple[np.ndarray,
     is_test[known[test]] = True
     if groups is not None:
         is_test = np.isin(groups, groups[is_test])
-    return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    return np.flatnonzero(is_test)

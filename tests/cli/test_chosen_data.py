@@ -215,6 +215,77 @@ def test_evaluate_and_finetune_take_over_the_data_of_the_run(scans, monkeypatch)
     assert seen[1].digest() == expected.labeled().digest() != expected.digest()
 
 
+@pytest.fixture
+def begin(scans, monkeypatch):
+    """A function that begins a run: all that pretrain does before the first step."""
+
+    def train(start, images, *, run_directory, **options):
+        run_directory.mkdir(exist_ok=True)
+        start()
+        seen.append(images)
+        raise FileNotFoundError("enough")
+
+    seen = []
+    monkeypatch.setattr("cpc_keras.cli.pretrain.run_pretraining", train)
+    monkeypatch.setattr("cpc_keras.cli.pretrain.build_model", lambda *args, **options: None)
+    monkeypatch.setattr("cpc_keras.cli.pretrain.start_from", lambda model, init: model)
+
+    def begun(out, *arguments):
+        result = CliRunner().invoke(pretrain, ["--data", "scans", "--out", out, *arguments])
+        assert "enough" in str(result.exception), result.output
+        facts = {**FACTS, "label_source": arguments[1]}
+        (scans / out / "config.yaml").write_text(yaml.safe_dump({"data": "scans", **facts}))
+        return seen[-1]
+
+    return begun
+
+
+def label(scans, **columns):
+    """Write a table: what each column tells of the images, in their order; "." is nothing."""
+    paths = sorted(scans.glob("scans/*/*.png"))
+    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    told = [["" if cell == "." else cell for cell in column] for column in columns.values()]
+    with open(scans / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("name", *columns), *zip(names, *told, strict=True)])
+
+
+SPLIT = ("--pixel-range", "0,4095", "--groups", "level:1")
+
+
+def test_labels_that_come_later_leave_the_test_images_of_a_run_as_they_were(scans, begin):
+    label(scans, first="ab......ab..........ab..")
+    first = ("--labels", "labels.csv:first", *SPLIT)
+    trained_on = begin("run", *first)
+    before = choose(scans, "run", "--data", "scans")[0].load().test
+    label(scans, first="abbaabababbaabbababaabba", second="cdcdcdcdccddcdcdcdcddccd")
+    chosen, _ = choose(scans, "run", "--data", "scans")
+    assert chosen.load().test.names == before.names
+    # By the table alone others would be split off.
+    anew = ChosenData("scans", **{**FACTS, "label_source": "labels.csv:first"})
+    assert anew.load().test.names != before.names
+    second, _ = choose(scans, "run", "--data", "scans", "--labels", "labels.csv:second")
+    assert not second.conflict and second.load().test.names == before.names
+    # The run goes on with the images it began with.
+    np.testing.assert_array_equal(begin("run", *first), trained_on)
+    # So does one that starts from it, without any labels at that.
+    bare = begin("more", "--labels", "none", *SPLIT, "--init", "run")
+    np.testing.assert_array_equal(bare, trained_on)
+
+
+def test_runs_that_left_out_different_images_are_not_measured_together(scans, begin):
+    label(scans, first="ab......ab..........ab..")
+    begin("a", "--labels", "labels.csv:first", *SPLIT)
+    label(scans, first="abbaabababbaabbababaabba")
+    begin("b", "--labels", "labels.csv:first", *SPLIT)
+    with pytest.raises(ValueError, match=r"left out different test images: .*one by one"):
+        choose(scans, "a", "b", "--data", "scans")
+
+
+def test_where_nothing_is_split_off_nothing_is_written(scans, begin):
+    begin("all", "--labels", "table.csv:finding", *SPLIT, "--test-fraction", "0")
+    assert not (scans / "all" / "left_out.csv").exists()
+
+
 def test_embed_takes_over_the_pixel_range_of_the_run(tmp_path, monkeypatch):
     seen = []
 
