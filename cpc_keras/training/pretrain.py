@@ -207,6 +207,7 @@ class _Run:
             # Also waits until all have read what the first one will write.
             self._check_alike(found)
             model, state = self._model_of(found)
+            self._check_weights(model)
             backs_before = state["facts"]["step_backs"] if state else 0
             num_backs = max(num_backs, backs_before)
             if num_backs > backs_before:
@@ -235,6 +236,21 @@ class _Run:
                 f"goes on {f'after {found.place}' if found else 'from the beginning'}. Expected "
                 "the same images and the same checkpoints. Give all of them the same data, and "
                 "one run directory that all of them see."
+            )
+
+    def _check_weights(self, model):
+        """Refuse workers that begin with other weights than one another."""
+        if self.worker.count == 1:
+            return
+        digest = hashlib.blake2b(digest_size=4)
+        for weight in model.get_weights():
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        # As a number, so that workers can compare it without sending weights.
+        if self.worker.differing(weights=int.from_bytes(digest.digest())):
+            raise ValueError(
+                f"The workers begin with different weights (worker {self.worker.index} of "
+                f"{self.worker.count}). Expected the same. Give all of them the same files: of the "
+                "weights to begin with (--init), and one run directory that all of them see."
             )
 
     def _model_of(self, found):

@@ -55,7 +55,7 @@ def run(told):
                 raise FloatingPointError("The loss explodes.")
 
     def build():
-        return CPCModel(
+        model = CPCModel(
             (16, 16, 1),
             patch_encoder="mlp",
             offsets=(2,),
@@ -66,6 +66,9 @@ def run(told):
             patch_augmentation=None,
             seed=1,
         )
+        if told["other_weights"]:
+            model.set_weights([weight + 1e-3 * worker.index for weight in model.get_weights()])
+        return model
 
     recipe = Recipe(
         num_epochs=3,
@@ -134,6 +137,7 @@ USUAL = {
     "explodes_at": -1,
     "step_backs": 0,
     "fewer": 0,
+    "other_weights": False,
 }
 
 
@@ -219,6 +223,14 @@ def test_workers_with_other_images_than_one_another_are_refused(tmp_path):
     for index, process in enumerate(train(2, tmp_path / "job", fewer=8)):
         _, error = process.communicate(timeout=240)
         told = f"differ in their numbers of images: worker {index} of 2 has {40 - 8 * index} images"
+        assert process.returncode != 0 and told in error, error[-3000:]
+
+
+@pytest.mark.slow
+def test_workers_that_begin_with_other_weights_than_one_another_are_refused(tmp_path):
+    for index, process in enumerate(train(2, tmp_path / "job", other_weights=True)):
+        _, error = process.communicate(timeout=240)
+        told = f"The workers begin with different weights (worker {index} of 2)"
         assert process.returncode != 0 and told in error, error[-3000:]
 
 
