@@ -11,10 +11,8 @@ import yaml
 
 # Of `--test-fraction`: one default, so that no command trains on another's test images.
 TEST_FRACTION = 0.2
-# What decides which images are split off, and the file of a run that tells which were. With the
-# file other labels make no other split.
+# What decides which images are split off.
 SPLITTING = ("label_source", "test_fraction", "groups")
-LEFT_OUT = "left_out.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +67,15 @@ class ChosenData:
             only_labeled: split nothing off images without labels, by which nobody could be
                 measured.
             in_memory: as of `data.load_data`.
-            on_split: called with the marks of the images that were split off, where some were.
+            on_split: called with the marks of the images that were split off, none where nothing
+                was; not where the data brings test images.
 
         Raises:
             ValueError: as of `data.load_data`, or there is a conflict.
         """
         from cpc_keras.data import Splits, load_data
-        from cpc_keras.data.left_out import image_marks, left_out_positions
-        from cpc_keras.data.split_off import split_at, split_positions
+        from cpc_keras.data.left_out import image_marks
+        from cpc_keras.data.split_off import split_at
 
         train, test = load_data(
             self.data,
@@ -87,17 +86,26 @@ class ChosenData:
             groups=self.groups,
             in_memory=in_memory,
         )
-        measurable = self.left_out or not (only_labeled and train.labels is None)
-        if test is None and self.test_fraction and measurable:
-            if self.conflict:
-                raise ValueError(self.conflict)
-            if self.left_out:
-                split = left_out_positions(self.left_out, train)
-            else:
-                split = split_positions(train, self.test_fraction)
+        if test is None:
+            split = self._split(train, only_labeled)
             on_split(image_marks(train, split))
-            train, test = split_at(train, split)
+            if len(split):
+                train, test = split_at(train, split)
         return Splits(drawn(train, self.images), test)
+
+    def _split(self, data, only_labeled):
+        """Positions of the images to split off."""
+        from cpc_keras.data.left_out import left_out_positions
+        from cpc_keras.data.split_off import split_positions
+
+        measurable = data.labels is not None or not only_labeled
+        if not self.test_fraction or not (self.left_out or measurable):
+            return []
+        if self.conflict:
+            raise ValueError(self.conflict)
+        if self.left_out:
+            return left_out_positions(self.left_out, data)
+        return split_positions(data, self.test_fraction)
 
     def as_pretrained(self, runs: list[pathlib.Path]) -> "ChosenData":
         """Take over what runs on the same data were trained with, where no option is given.
@@ -112,21 +120,28 @@ class ChosenData:
         Raises:
             ValueError: the runs differ in an option that is not given, or in what they left out.
         """
+        from cpc_keras.data.left_out import LEFT_OUT, read_left_out
+
         context = click.get_current_context()
         found = {run: settings for run in runs if (settings := data_of_run(run))}
         here = _place(self.data)
         pretrained = {run: other for run, other in found.items() if _place(other.data) == here}
-        taken, conflict, left_out = {}, "", _one_left_out(pretrained)
+        files = {run: file for run in pretrained if (file := _of_run(run, LEFT_OUT)).is_file()}
+        marks = {run: read_left_out(file) for run, file in files.items()}
+        _require_equal(marks)
+        left_out = next((file for run, file in files.items() if marks[run]), None)
+        taken, conflict = {}, ""
         for name in DEFAULTS if pretrained else ():
             values = {run: getattr(found, name) for run, found in pretrained.items()}
             others = {run: v for run, v in values.items() if not _same(v, getattr(self, name))}
             if name not in context.params or not others:
                 continue
             if context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT:
-                without = [run for run in others if pretrained[run].leaves_images_out]
+                # A run without the file is known by its settings alone.
+                knowing = [r for r in others if marks.get(r, pretrained[r].may_leave_out)]
                 splits = name in SPLITTING and not (left_out and name == "label_source")
-                if splits and without:
-                    conflict = _conflict(without[0], name, values, getattr(self, name))
+                if splits and knowing:
+                    conflict = _conflict(knowing[0], name, values, getattr(self, name))
                 continue
             value = _only_one(name, values)
             # Of all images: those to measure on are then among them, which `evaluate` tells.
@@ -138,7 +153,7 @@ class ChosenData:
         return dataclasses.replace(self, **taken, conflict=conflict, left_out=left_out)
 
     @property
-    def leaves_images_out(self) -> bool:
+    def may_leave_out(self) -> bool:
         """Whether a run with these settings splits images off, where the data has labels."""
         return bool(self.test_fraction) and self.label_source != "none"
 
@@ -196,20 +211,14 @@ def _of_run(run: pathlib.Path, name: str) -> pathlib.Path:
     return (run.parent if run.name == "artifact" else run) / name
 
 
-def _one_left_out(runs) -> pathlib.Path | None:
-    """The file that tells what runs have left out; `None` where one has none."""
-    from cpc_keras.data.left_out import read_left_out
-
-    files = [_of_run(run, LEFT_OUT) for run in runs]
-    if not files or not all(file.is_file() for file in files):
-        return None
-    if len({tuple(read_left_out(file)) for file in files}) > 1:
-        listed = ", ".join(map(str, runs))
+def _require_equal(marks):
+    """Refuse runs that have left out different images."""
+    if any(told != next(iter(marks.values())) for told in marks.values()):
+        listed = ", ".join(f"{run} ({len(told)})" for run, told in marks.items())
         raise ValueError(
-            f"The runs have left out different test images: {listed} (see their {LEFT_OUT}). "
-            "Expected the same. Measure the runs one by one."
+            f"The runs have left out different test images: {listed}. Expected the same. Measure "
+            "the runs one by one."
         )
-    return files[0]
 
 
 def _place(spec: str) -> str:

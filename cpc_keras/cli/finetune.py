@@ -7,13 +7,20 @@ import sys
 import click
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
-from cpc_keras.cli.options import RunPath, data_options, groups_option, test_fraction_option
+from cpc_keras.cli.options import (
+    RunPath,
+    data_options,
+    groups_option,
+    images_option,
+    test_fraction_option,
+)
 from cpc_keras.export import load_keras_file
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("run", type=RunPath())
 @data_options
+@images_option
 @groups_option
 @click.option(
     "--out",

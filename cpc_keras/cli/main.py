@@ -1,6 +1,7 @@
 """The `cpc-keras` command: its group, and how errors and Ctrl-C end it."""
 
 import importlib
+import io
 import logging
 import os
 import shlex
@@ -69,6 +70,10 @@ def main() -> None:
     SIGTERM, as schedulers send it, ends a command that can be resumed with 0.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files need not be in the terminal's encoding, and are told all the same.
+            stream.reconfigure(errors="backslashreplace")
     # Networks predict sets of many sizes; TensorFlow's advice on retracing would cut the bars up.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     again = f"To go on where it stopped: {shlex.join(['cpc-keras', *sys.argv[1:]])}"

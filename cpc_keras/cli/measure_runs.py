@@ -65,6 +65,7 @@ class RunMeasurement:
                 f"{', '.join(same)} hold the same weights. Expected runs with own seeds: a "
                 "copy would count as another pre-training. Give each once."
             )
+        _require_own_starts(dict(zip(runs, presets, strict=True)))
         self.first_model, self.num_trials = None, None
         self._fractions, self._num_draws = settings["fractions"], settings["num_draws"]
         self._make_rows, self._subset, self._protocols = make_rows, subset, protocols
@@ -209,6 +210,22 @@ def _method(presets):
             "RUN RUN --out FILE."
         )
     return next(iter(methods))
+
+
+def _require_own_starts(presets):
+    """Refuse runs that began with the same weights, which are one pre-training gone on with."""
+    starts = {}
+    for run, preset in presets.items():
+        if start := preset.get("facts", {}).get("init"):
+            starts.setdefault(start, []).append(str(run))
+    for start, runs in starts.items():
+        if len(runs) > 1:
+            raise ValueError(
+                f"{', '.join(runs)} all began with the weights of {start} (--init). Expected runs "
+                "with own seeds: what one start has in common would not be seen in their spread. "
+                "Evaluate each on its own; cpc-keras report RUN RUN --out FILE puts them beside "
+                "each other."
+            )
 
 
 def _check_shape(model, train, artifact):

@@ -13,7 +13,7 @@ import numpy as np
 
 from cpc_keras.augmentations import PATCH_AUGMENTATIONS, image_augmentation
 from cpc_keras.cli.change_recipe import FIELDS
-from cpc_keras.cli.chosen_data import LEFT_OUT, as_options, drawn
+from cpc_keras.cli.chosen_data import as_options, drawn
 from cpc_keras.cli.finetune import tell_classifier
 from cpc_keras.cli.options import (
     Numbers,
@@ -25,7 +25,7 @@ from cpc_keras.cli.options import (
 from cpc_keras.cli.probe_callbacks import as_seen, probe_callbacks
 from cpc_keras.cli.recipe_options import chosen_recipe, recipe_options
 from cpc_keras.data import Splits, label_subset
-from cpc_keras.data.left_out import write_left_out
+from cpc_keras.data.left_out import LEFT_OUT, write_left_out
 from cpc_keras.data.skipped_file import write_skipped
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.losses import CANDIDATES
@@ -42,6 +42,7 @@ from cpc_keras.training import (
     load_newest,
 )
 from cpc_keras.training import pretrain as run_pretraining
+from cpc_keras.training.checkpoints import newest_checkpoint
 
 # How often --on-nan step-back halves the learning rate before it gives up.
 STEP_BACKS = 3
@@ -193,7 +194,7 @@ def pretrain(
         chosen = chosen.as_pretrained([pathlib.Path(init)])
     chosen = chosen.or_else(image_size=recipe.image_size, channels=recipe.channels)
     # Of a run that goes on, what was labelled since makes no other split.
-    if (out / LEFT_OUT).is_file():
+    if newest_checkpoint(out / "checkpoints") and (out / LEFT_OUT).is_file():
         chosen = dataclasses.replace(chosen, left_out=out / LEFT_OUT)
     left_out: list[list] = []
     splits = chosen.load(in_memory=not stream, only_labeled=True, on_split=left_out.append)
@@ -338,9 +339,12 @@ def pretrain_and_export(
         shape, num_images = splits.train.image_shape, len(splits.train)
         model = build_model(recipe, shape, num_classes, num_images=num_images)
         model = model if init is None else start_from(model, init)
-        # Not before: a run whose model could not be built has not begun.
-        if left_out is not None and worker.is_first:
-            write_left_out(pathlib.Path(run_directory) / LEFT_OUT, left_out)
+        if worker.is_first:
+            file = pathlib.Path(run_directory) / LEFT_OUT
+            if left_out is None:
+                file.unlink(missing_ok=True)  # of other settings, with which no run began
+            else:
+                write_left_out(file, left_out)
         return model
 
     model = run_pretraining(

@@ -78,9 +78,29 @@ def decode_image(
 
     def of_pillow(file) -> np.ndarray:
         with Image.open(file) as image:
-            return fit(ImageOps.exif_transpose(image))
+            if not _is_cut_to_8_bits(image):
+                return fit(ImageOps.exif_transpose(image))
+            if image.format == "TIFF" and not isinstance(path, bytes):
+                return fit(read_array(path))
+            if pixel_range is not None:
+                raise ValueError(
+                    "16 bits a channel in colour, of which Pillow reads 8, so that a pixel range "
+                    "(--pixel-range) cannot hold; store it as TIFF or .npy"
+                )
+            # The upper 8 bits are what the full range becomes; what they tell of the lower is told.
+            pixels = fit(ImageOps.exif_transpose(image))
+            if stored is not None:
+                low, high = (256 * int(value) for value in (pixels.min(), pixels.max()))
+                stored.note(np.array([low, high + 255], "uint16"))
+            return pixels
 
     return attempt(read, path)
+
+
+def _is_cut_to_8_bits(image: Image.Image) -> bool:
+    """Whether Pillow leaves the lower 8 of 16 bits out, as it does of colours."""
+    is_deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+    return not is_deep and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def attempt(read: Callable[[], Result], path: pathlib.Path | bytes) -> Result | Unreadable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import pathlib
 
@@ -69,16 +70,22 @@ def _of_folders(data: ImageData, level: int, what: str) -> list[str | None]:
 def _of_table(data: ImageData, path: pathlib.Path, column: str, what: str) -> list[str | None]:
     if not path.exists():
         raise FileNotFoundError(f"{what}: received {str(path)!r}, which does not exist.")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        header, rows = list(reader.fieldnames or ()), list(reader)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            header, rows = list(reader.fieldnames or ()), list(reader)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{what}: {path} is not UTF-8 ({error.reason} at byte {error.start}). Expected UTF-8. "
+            "Save the table as such (in Excel: CSV UTF-8)."
+        ) from error
     if column not in header:
         raise ValueError(
             f"{what}: received the column {column!r} of {path}, which has "
             f"{', '.join(header) or 'no header'}. Expected one of these."
         )
     # A row that is cut short has nothing in its last columns.
-    texts = [row[column] or "" for row in rows]
+    texts = [(row[column] or "").strip() for row in rows]
     if data.names is None:
         if len(rows) != len(data):
             raise ValueError(
@@ -92,15 +99,23 @@ def _of_table(data: ImageData, path: pathlib.Path, column: str, what: str) -> li
             f"{what}: received {path} with the columns {', '.join(header)}. Expected one of "
             f"{', '.join(_NAMES)} with the paths of the images."
         )
-    found: dict[str, set[str]] = {}
+    found: dict[str, list[str]] = {}
     for row, text in zip(rows, texts, strict=True):
-        found.setdefault(row[key], set()).add(text)
+        found.setdefault(row[key], []).append(text)
     # A name by its path, and where the table has none by its last part.
-    matched = [found.get(name) or found.get(name.rpartition("/")[2], set()) for name in data.names]
+    by = [name if name in found else name.rpartition("/")[2] for name in data.names]
+    matched = [set(found.get(key, ())) for key in by]
     torn = [name for name, texts in zip(data.names, matched, strict=True) if len(texts) > 1]
     if torn:
         raise ValueError(
             f"{what}: {path} has several {what} for {torn[0]} (and {len(torn) - 1} more). "
             "Expected one. Give the whole paths in the table where file names repeat."
         )
+    for key, count in collections.Counter(by).items():
+        if 0 < len(found.get(key, ())) < count:
+            raise ValueError(
+                f"{what}: {path} has {len(found[key])} rows of {key}, and {count} images have this "
+                "name, in several folders. Expected a row for each. Give the whole paths in the "
+                "table."
+            )
     return [next(iter(texts), None) for texts in matched]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import os
 import pathlib
 import threading
@@ -118,7 +119,7 @@ class ImageFiles:
         # Imported on demand, with Pillow: arrays of images do without.
         from cpc_keras.data.decode_image import Unreadable, decode_image
 
-        for candidate in (*range(row, len(self)), *range(row)):
+        for candidate in itertools.chain(range(row, len(self)), range(row)):
             if candidate in self._bad:
                 continue
             path = self._paths[candidate]

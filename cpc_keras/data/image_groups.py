@@ -33,12 +33,13 @@ def image_groups(data: ImageData, spec: str) -> np.ndarray:
         ['p1', 'p2']
     """
     groups = image_attribute(data, spec, what="groups")
-    missing = [position for position, group in enumerate(groups) if group is None]
+    missing = [position for position, group in enumerate(groups) if not group]
     if missing:
-        first = ", ".join(data.names[position] for position in missing[:3])
+        names = data.names or [f"number {position}" for position in range(len(data))]
+        first = ", ".join(names[position] for position in missing[:3])
         raise ValueError(
-            f"groups: {len(missing)} of {len(data)} images have no row in "
+            f"groups: {len(missing)} of {len(data)} images have no row, or an empty cell, in "
             f"{spec.rpartition(':')[0]}: {first}{', ...' if len(missing) > 3 else ''}. Expected "
-            "the path or the file name of each. Add them."
+            "the path or the file name of each, and its group. Add them."
         )
     return np.array(groups, dtype=str)

@@ -69,7 +69,7 @@ def label_images(splits: Splits, spec: str) -> Splits:
 
 
 def _texts(data: ImageData, spec: str) -> list[str]:
-    return [(text or "").strip() for text in image_attribute(data, spec, what="labels")]
+    return [text or "" for text in image_attribute(data, spec, what="labels")]
 
 
 def _labeled(

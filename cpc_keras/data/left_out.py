@@ -13,6 +13,8 @@ import numpy as np
 from cpc_keras.data.find_duplicates import pixel_digest
 from cpc_keras.data.image_data import ImageData
 
+# The file of a run.
+LEFT_OUT = "left_out.csv"
 HEADER = ["position", "name", "pixels"]
 
 
@@ -35,8 +37,8 @@ def write_left_out(path: str | os.PathLike, marks: Sequence[tuple[int, str, str]
     """Writes which images were split off: a CSV file with `position`, `name` and `pixels`.
 
     Args:
-        path: The file. What is there is replaced.
-        marks: Those of the images, from `image_marks`.
+        path: The file; its folder is made. What is there is replaced.
+        marks: Those of the images, from `image_marks`; none where nothing was split off.
 
     Example:
         >>> images = np.arange(4, dtype="uint8").reshape(4, 1, 1, 1)
@@ -46,6 +48,7 @@ def write_left_out(path: str | os.PathLike, marks: Sequence[tuple[int, str, str]
         [1, 2]
     """
     path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
     with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         csv.writer(file, lineterminator="\n").writerows([HEADER, *marks])
@@ -67,10 +70,10 @@ def read_left_out(path: str | os.PathLike) -> list[tuple[int, str, str]]:
     """
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         header, *rows = [*csv.reader(file)] or [None]
-    if header != HEADER or not rows:
+    if header != HEADER:
         raise ValueError(
-            f"{path} has the columns {header} and {len(rows)} rows. Expected {', '.join(HEADER)}, "
-            "and a row at least, as pretrain writes it. Move the file away to split anew."
+            f"{path} has the columns {header}. Expected {', '.join(HEADER)}, as pretrain writes "
+            "it. Move the file away to split anew."
         )
     return [(int(position), name, pixels) for position, name, pixels in rows]
 
@@ -86,7 +89,7 @@ def left_out_positions(path: str | os.PathLike, data: ImageData) -> np.ndarray:
         data: All images.
 
     Returns:
-        Sorted int64 positions, `[k]`.
+        Sorted int64 positions, `[k]`; none where nothing was split off.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -96,6 +99,8 @@ def left_out_positions(path: str | os.PathLike, data: ImageData) -> np.ndarray:
         UserWarning: Some are not there any more.
     """
     marks = read_left_out(path)
+    if not marks:
+        return np.zeros(0, np.int64)
     if data.names:
         wanted = {name for _, name, _ in marks}
         is_test = np.array([name in wanted for name in data.names])

@@ -94,6 +94,8 @@ def load_data(
     fit = {"image_size": size, "channels": channels, "pixel_range": check_pixel_range(pixel_range)}
     splits = _load(str(spec), fit, in_memory, folder_classes=labels is None)
     _warn_of_dark_images(splits, str(spec), pixel_range)
+    for what, told in (("labels", labels), ("groups", groups)):
+        _refuse_rows_for_two_parts(splits, what, str(told))
     if labels is not None:
         splits = label_images(splits, str(labels))
     if groups is not None:
@@ -165,6 +167,16 @@ def _holds_idx(path: pathlib.Path) -> bool:
     from cpc_keras.data.idx_source import idx_images
 
     return bool(idx_images(path))
+
+
+def _refuse_rows_for_two_parts(splits: Splits, what: str, spec: str) -> None:
+    """Rows without names go with images one by one: with those of train, or of test?"""
+    if splits.test is not None and splits.train.names is None and ".csv:" in spec.lower():
+        raise ValueError(
+            f"load_data: received {what}={spec!r} for train and test images without names. "
+            "Expected images with names, whose rows can be told apart. Put the labels beside the "
+            "images, or the images into a folder."
+        )
 
 
 def _with_groups(splits: Splits, spec: str) -> Splits:

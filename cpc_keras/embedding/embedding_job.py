@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import NamedTuple
 
@@ -93,6 +94,7 @@ def begin_embedding(
             "images": source.identity(),
             "num_images": sum(shard.num_images for shard in source.shards),
             "num_shards": len(source.shards),
+            "shard_sizes": _digest([shard.num_images for shard in source.shards]),
             "image_shape": [*size, channels],
             "encoder": weights_digest(encoder),
             "feature_dim": int(np.prod(dims)),
@@ -103,3 +105,7 @@ def begin_embedding(
     )
     pending = [shard for shard in source.shards if not output.is_done(shard.number)]
     return EmbeddingJob(source, output, pending)
+
+
+def _digest(numbers):
+    return hashlib.blake2b(str(numbers).encode(), digest_size=8).hexdigest()

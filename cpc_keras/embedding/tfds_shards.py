@@ -16,6 +16,9 @@ from cpc_keras.embedding.shard import Shard
 class TFDSShards:
     """All splits of a dataset, in the order of its files; names are "SPLIT/POSITION".
 
+    TFDS reads several files in turns by default. The order of the names is that of
+    `tfds.ReadConfig(interleave_cycle_length=1)`.
+
     Args:
         name: TFDS name, such as `"cifar10"`; prepared in `TFDS_DATA_DIR`, else downloaded.
         image_size: `(height, width)` to resize to.
@@ -86,7 +89,8 @@ class TFDSShards:
             split=tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
             shuffle_files=False,
             decoders={"image": tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(try_autocache=False),
+            # In turns, positions would depend on where shards begin.
+            read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
         )
         for position, example in enumerate(dataset.as_numpy_iterator(), start):
             yield f"{split}/{position:09d}", example["image"]

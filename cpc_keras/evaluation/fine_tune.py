@@ -84,7 +84,8 @@ def fine_tune(
             "linear_probe takes both."
         )
     index = label_subset(labels, fraction, seed=seed)
-    num_classes = max(len(train.class_names), int(labels.max()) + 1, 2)
+    # Also of classes that only test images have, which are measured as well.
+    num_classes = max(len(train.class_names), splits.num_classes, 2)
     settings = FINE_TUNING_SETTINGS
     if learning_rate is not None:
         settings = ({"learning_rate": learning_rate},)

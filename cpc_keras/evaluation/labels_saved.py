@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cpc_keras.evaluation.summary_table import FROM_SCRATCH, MIN_SEEDS, row_title
+from cpc_keras.evaluation.summary_table import FROM_SCRATCH, MIN_SEEDS, is_claim, row_title
 
 
 def labels_saved(summary: Sequence[dict], *, method: str = "cpc") -> str:
@@ -80,7 +80,9 @@ def labels_saved(summary: Sequence[dict], *, method: str = "cpc") -> str:
         plural = "s" if seeds > 1 else ""
         sentence += f" Of {seeds} pre-training seed{plural}: an observation, no claim."
     else:
-        sentence += f" Means of {seeds} pre-training seeds."
+        measured = [cell for cell in summary if cell["fraction"] >= smallest]
+        doubt = "" if is_claim(measured) else ": an observation, no claim"
+        sentence += f" Means of {seeds} pre-training seeds{doubt}."
     return sentence
 
 

@@ -79,8 +79,12 @@ class NetworkRow:
         # Rows share an encoder: each trains a copy.
         self._network = keras.models.clone_model(network)
         self._network.set_weights(network.get_weights())
+        optimizer = keras.optimizers.AdamW(1e-3, weight_decay=1e-3)
+        if any(layer.compute_dtype == "float16" for layer in self._network._flatten_layers()):
+            # Keras adds it by the policy of the whole alone, which is the session's.
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         self._network.compile(
-            optimizer=keras.optimizers.AdamW(1e-3, weight_decay=1e-3),
+            optimizer=optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             jit_compile=jit_compile,
         )

@@ -140,12 +140,7 @@ def verdict(summary: Sequence[dict], *, method: str = "cpc") -> str:
         the best of all others of `ROW_TITLES`, none of which may be missing, with each pre-training
         seed, at least three of them, and with each draw of the labels.
     """
-    fraction = min(cell["fraction"] for cell in summary)
-    cells = [cell for cell in summary if cell["fraction"] == fraction]
-    best_cpc = max((c for c in cells if c["row"].startswith("cpc_")), key=lambda c: c["accuracy"])
-    best_other = max(
-        (c for c in cells if not c["row"].startswith("cpc_")), key=lambda c: c["accuracy"]
-    )
+    fraction, cells, best_cpc, best_other = _of_fewest_labels(summary)
     ours, theirs = 1 - best_cpc["accuracy"], 1 - best_other["accuracy"]
     start = (
         f"With {100 * fraction:g}% of the labels ({best_cpc['num_labels']}), "
@@ -165,14 +160,40 @@ def verdict(summary: Sequence[dict], *, method: str = "cpc") -> str:
         )
     if seeds < MIN_SEEDS:
         return f"{start}. {seeds} pre-training seed(s): an observation; a claim needs {MIN_SEEDS}."
-    there = {cell["row"] for cell in cells}
-    others = [row for row in ROW_TITLES if not row.startswith("cpc_") and row not in there]
-    if others:
+    if others := _missing(cells):
         missing = "; ".join(row_title(row) for row in others)
         return f"{start}. Not measured beside it: {missing}. An observation, no claim."
     return (
         f"{start}, ahead with each of {seeds} pre-training seeds and {draws} draws of the labels."
     )
+
+
+def is_claim(summary: Sequence[dict]) -> bool:
+    """Whether `verdict` claims a benefit of pre-training.
+
+    Args:
+        summary: result of `summarize`, with at least one row `cpc_...` and one other.
+    """
+    _, cells, ours, theirs = _of_fewest_labels(summary)
+    return (
+        ours["accuracy"] > theirs["accuracy"]
+        and len(ours["by_seed"]) >= MIN_SEEDS
+        and all(_num_above(ours[by], theirs[by]) == len(ours[by]) for by in ("by_seed", "by_draw"))
+        and not _missing(cells)
+    )
+
+
+def _of_fewest_labels(summary):
+    """The smallest share, its cells, and among them the best of CPC and of all others."""
+    fraction = min(cell["fraction"] for cell in summary)
+    cells = [cell for cell in summary if cell["fraction"] == fraction]
+    sides = [[c for c in cells if c["row"].startswith("cpc_") is ours] for ours in (True, False)]
+    return fraction, cells, *(max(side, key=lambda c: c["accuracy"]) for side in sides)
+
+
+def _missing(cells):
+    there = {cell["row"] for cell in cells}
+    return [row for row in ROW_TITLES if not row.startswith("cpc_") and row not in there]
 
 
 def _interval(by_seed, result):

@@ -95,7 +95,8 @@ def write_report(
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(page, encoding="utf-8")
+    # Names of files need not be UTF-8.
+    partial.write_text(page, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
     return path
 

@@ -21,11 +21,13 @@ def model_card(preset: dict[str, Any]) -> str:
     """
     model = preset["model"]
     height, width, channels = model["image_shape"]
+    # The argument of models that learn from labels.
+    by_labels = "num_classes" in model
     parts = [
         f"# {preset['name']}",
         preset["description"]
-        or "An image encoder that was trained without labels; its features go into a classifier, a "
-        "nearest-neighbour search or a detector.",
+        or f"An image encoder that was trained {'with' if by_labels else 'without'} labels; its "
+        "features go into a classifier, a nearest-neighbour search or a detector.",
         f"- Method: {preset['method']}\n"
         f"- Input: images `[batch, {height}, {width}, {channels}]`, uint8 or float in [0, 255], "
         "channels last; scaling is inside the model\n"
@@ -36,7 +38,8 @@ def model_card(preset: dict[str, Any]) -> str:
         _LOADING.replace("CLASS", model["class"])
         .replace("KERAS", _kerases(preset["versions"]["keras"]))
         .replace("NAME", preset["name"])
-        .replace("SHAPE", f"(2, {height}, {width}, {channels})"),
+        .replace("SHAPE", f"(2, {height}, {width}, {channels})")
+        .replace("FURTHER", "further" if by_labels else "further without labels"),
         "## Scores",
         _table(preset["scores"]) if preset["scores"] else "None recorded.",
         "## Training",
@@ -75,7 +78,7 @@ saved = tf.saved_model.load("NAME")
 features = saved.serve_uint8(images)
 ```
 
-With cpc_keras, to train the encoder further without labels:
+With cpc_keras, to train the encoder FURTHER:
 
 ```python
 from cpc_keras.models import CLASS

@@ -152,11 +152,11 @@ def _archive(model, input_signature, kwargs):
 
 
 def _preset(model, name, facts):
-    facts = dict(facts or {})
+    facts, kind = dict(facts or {}), type(model).__name__
     preset = {
         "format_version": FORMAT_VERSION,
         "name": facts.pop("name", name),
-        "method": facts.pop("method", "cpc"),
+        "method": facts.pop("method", "cpc" if kind == "CPCModel" else kind),
         "description": facts.pop("description", None),
         "data": facts.pop("data", None),
         "command": facts.pop("command", None),

@@ -50,12 +50,13 @@ class MaskedContext(layers.Layer):
             name = f"{self.name}_block_{index}"
             # Rows and columns stay open: the rows of zeros let even a single row pass.
             shapes = [(None, None, None, n) for n in (dim, self.filters)]
+            own = {"dtype": self.dtype_policy}
             parts = [
-                layers.Conv2D(self.filters, 1, activation="relu", name=f"{name}_in"),
-                layers.Conv2D(self.filters, (1, 3), padding="same", name=f"{name}_row"),
-                layers.ZeroPadding2D(((1, 0), (0, 0)), name=f"{name}_pad"),
-                layers.Conv2D(self.filters, (2, 1), activation="relu", name=f"{name}_above"),
-                layers.Conv2D(dim, 1, name=f"{name}_out"),
+                layers.Conv2D(self.filters, 1, activation="relu", name=f"{name}_in", **own),
+                layers.Conv2D(self.filters, (1, 3), padding="same", name=f"{name}_row", **own),
+                layers.ZeroPadding2D(((1, 0), (0, 0)), name=f"{name}_pad", **own),
+                layers.Conv2D(self.filters, (2, 1), activation="relu", name=f"{name}_above", **own),
+                layers.Conv2D(dim, 1, name=f"{name}_out", **own),
             ]
             for part, shape in zip(parts, shapes[:1] + shapes[1:] * 4, strict=True):
                 part.build(shape)

@@ -68,7 +68,9 @@ class OffsetPrediction(layers.Layer):
             )
         self.projections = []
         for offset in self.offsets:
-            projection = layers.Dense(self.target_dim, use_bias=False, name=f"offset_{offset}")
+            projection = layers.Dense(
+                self.target_dim, use_bias=False, name=f"offset_{offset}", dtype=self.dtype_policy
+            )
             projection.build(input_shape)
             self.projections.append(projection)
         self.built = True

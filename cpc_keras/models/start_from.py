@@ -6,6 +6,8 @@ import pathlib
 import keras
 import numpy as np
 
+from cpc_keras.encoders.reapply_layers import reapply_layers
+from cpc_keras.models.cpc_model import CPCModel
 from cpc_keras.models.pretraining_model import PretrainingModel
 from cpc_keras.models.semi_supervised_model import SemiSupervisedModel
 
@@ -60,8 +62,13 @@ def start_from(model: PretrainingModel, source: str | os.PathLike) -> Pretrainin
         raise ValueError(_told_of_misfit(model, found, source))
     before = [keras.ops.convert_to_numpy(weight).copy() for weight in model.encoder.weights]
     _assign(model.encoder.weights, found.encoder.weights)
-    if not _compute_the_same(model, found):
-        _assign(model.encoder.weights, before)
+    fits = False
+    try:
+        fits = _compute_the_same(model, found)
+    finally:
+        if not fits:
+            _assign(model.encoder.weights, before)
+    if not fits:
         raise ValueError(_told_of_misfit(model, found, source))
     told = "the encoder's weights"
     if _is_alike(model, found):
@@ -108,9 +115,12 @@ def _compute_the_same(model, found):
     """Whether encoders of the same weights give the same features, on images of one size."""
     encoder = found.encoder
     if model.image_shape != found.image_shape:
-        config = {**found.get_config(), "image_shape": model.image_shape}
-        encoder = type(found).from_config(config).encoder
-        _assign(encoder.weights, found.encoder.weights)
+        # The encoder alone: what the model does to images before may be of one size.
+        if isinstance(found, CPCModel):
+            encoder = found.image_encoder(model.image_shape)
+        else:
+            inputs = keras.Input(model.image_shape)
+            encoder = keras.Model(inputs, reapply_layers(encoder, inputs))
     images = np.random.default_rng(0).integers(0, 256, (2, *model.image_shape)).astype("float32")
     own, theirs = (keras.ops.convert_to_numpy(e(images)) for e in (model.encoder, encoder))
     # Of another precision they are the same within its own.

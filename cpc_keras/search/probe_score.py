@@ -53,7 +53,46 @@ def probe_score(
     """
     if probe not in PROBES:
         raise ValueError(f"probe_score: probe must be one of {PROBES}. Received: {probe!r}.")
+    rows, fit, rest = probe_split(labels, held_out=held_out, seed=seed, groups=groups)
+    labels = np.asarray(labels)[rows]
+    features = extract_features(encoder, images[rows])
+    if probe == "linear":
+        fitted = LinearProbe(1.0).fit(features[fit], labels[fit], scale_by=features)
+        predicted = fitted.classes[fitted.predict_proba(features[rest]).argmax(axis=1)]
+    else:
+        predicted = _vote(features[rest], features[fit], labels[fit], num_neighbors)
+    return float(np.mean(predicted == labels[rest]))
+
+
+def probe_split(
+    labels: np.ndarray,
+    *,
+    held_out: float = 0.25,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split labelled images as `probe_score` does.
+
+    Args:
+        labels: integers `[n]`; images with labels below 0 are left out.
+        held_out: share of the labelled images to measure on, in (0, 1).
+        seed: of the split.
+        groups: as of `probe_score`.
+
+    Returns:
+        Positions of the labelled images, `[k]`, and positions among these to fit on and to measure
+        on.
+
+    Raises:
+        ValueError: labels of several classes an image, fewer than two classes, or no class with two
+            images (with groups: only one of them).
+    """
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"probe_score: received labels of shape {labels.shape}. Expected one class an image, "
+            "shape [n], by which a search compares settings."
+        )
     rows = np.flatnonzero(labels >= 0)
     labels = labels[rows]
     if len(np.unique(labels)) < 2:
@@ -70,13 +109,7 @@ def probe_score(
             f"probe_score: {alone}, and none can be held out. Expected classes of at least two "
             "images, and at least two groups where there are any."
         )
-    features = extract_features(encoder, images[rows])
-    if probe == "linear":
-        fitted = LinearProbe(1.0).fit(features[fit], labels[fit], scale_by=features)
-        predicted = fitted.classes[fitted.predict_proba(features[rest]).argmax(axis=1)]
-    else:
-        predicted = _vote(features[rest], features[fit], labels[fit], num_neighbors)
-    return float(np.mean(predicted == labels[rest]))
+    return rows, fit, rest
 
 
 def _vote(queries, features, labels, num_neighbors):

@@ -10,6 +10,7 @@ import keras_tuner
 
 from cpc_keras.data import ImageData
 from cpc_keras.search.cpc_hyper_model import CPCHyperModel
+from cpc_keras.search.probe_score import probe_split
 from cpc_keras.search.probe_tuner import ProbeTuner
 from cpc_keras.search.trials_table import trials_table
 from cpc_keras.search.write_results import write_results
@@ -60,7 +61,7 @@ def run_search(
     Raises:
         FileExistsError: the directory belongs to another search, or is none.
         RuntimeError: every trial failed; the message has the first error.
-        ValueError: images without labels, an unknown oracle.
+        ValueError: images without labels, or labels that a probe cannot use; an unknown oracle.
 
     Example:
         >>> data = ImageData(np.zeros((8, 16, 16, 1), "uint8"), labels=np.repeat([0, 1], 4))
@@ -68,6 +69,8 @@ def run_search(
         >>> rows = run_search(hypermodel, data, directory="found", num_trials=2)  # doctest: +SKIP
     """
     labels = data.require_labels()
+    # Before anything is trained: labels that no trial could be scored by.
+    probe_split(labels, seed=hypermodel.base.seed, groups=data.groups)
     if oracle not in ORACLES:
         raise ValueError(f"run_search: oracle must be one of {[*ORACLES]}. Received: {oracle!r}.")
     if num_trials < 1:

@@ -202,7 +202,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._schedule = schedule or CheckpointSchedule()
         self._state = state or RunState(())
         self._first, self._stop, self._every_epoch = first_step, stop, every_epoch
-        self._epoch, self._done = 0, 0
+        self._epoch, self._done, self._ended_after = 0, 0, None
         self._last, self._pause = time.monotonic(), self._schedule.seconds
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -224,6 +224,18 @@ class Checkpoints(keras.callbacks.Callback):
         finished = epoch + 1 == self._num_epochs or self.model.stop_training
         if self._is_due() or finished or self._every_epoch or self._schedule.steps:
             self._save(epoch + 1, 0, finished=finished)
+        if self.model.stop_training:
+            self._ended_after = epoch + 1
+
+    def on_train_end(self, logs=None):
+        """Save again where a callback has ended the training: by now it may have put weights back.
+
+        `EarlyStopping(restore_best_weights=True)` does. With an average of the weights the model
+        has the average by now, which is no state to save.
+        """
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        if self._ended_after is not None and not getattr(optimizer, "use_ema", False):
+            self._save(self._ended_after, 0, finished=True)
 
     def _is_due(self):
         """Whether a signal came or it is time, to any of the workers."""

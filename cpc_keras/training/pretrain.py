@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from cpc_keras.data import image_batches, mixed_batches
+from cpc_keras.data.left_out import LEFT_OUT
 from cpc_keras.evaluation import result_lock
 from cpc_keras.export import load_keras_file
 from cpc_keras.layers.dtype_scope import dtype_scope
@@ -478,9 +479,8 @@ def _rate(recipe, num_steps, *, factor=1.0):
         )
     if recipe.schedule == "constant":
         return rate
-    # Keras's schedules count updates, not the steps whose gradients one gathers.
-    gathered = recipe.optimizer_options.get("gradient_accumulation_steps") or 1
-    total = recipe.num_epochs * num_steps // gathered
+    # Keras's schedules count every step, also those that only gather gradients for an update.
+    total = recipe.num_epochs * num_steps
     warm_up = max(1, int(total * recipe.warmup))
     return keras.optimizers.schedules.CosineDecay(
         0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
@@ -529,7 +529,8 @@ def _claim(run_directory, config, *, may_replace=False):
 def _never_began(run_directory, settings):
     """Whether a run's own settings are all there is, and nobody is at it."""
     lock = run_directory / ".lock"
-    if _names_in(run_directory) - {"config.yaml", f"{PARTIAL}config.yaml", REPLACED, lock.name}:
+    written_before = {"config.yaml", f"{PARTIAL}config.yaml", REPLACED, lock.name, LEFT_OUT}
+    if _names_in(run_directory) - {*written_before, f"{PARTIAL}{LEFT_OUT}"}:
         return False
     # A file that somebody wrote by hand need not name every setting.
     if {field.name for field in dataclasses.fields(Recipe)} - {*settings}:

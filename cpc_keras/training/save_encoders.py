@@ -77,6 +77,8 @@ class SaveEncoders(keras.callbacks.Callback):
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         optimizer, variables = self.model.optimizer, self.model.trainable_variables
+        # Of a loss that is scaled, as in mixed_float16, the average is the inner optimizer's.
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         averages = bool(getattr(optimizer, "use_ema", False)) and step > 0
         if averages:
             before = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]

@@ -90,6 +90,8 @@ class StopAtNaN(keras.callbacks.Callback):
         self._mean, self._steps = mean, self._steps + 1
 
     def _message(self, what):
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()  # JAX's trainer keeps the variables elsewhere meanwhile
         text = f"{what} at step {self._steps + 1} of epoch {self._epoch + 1}"
         terms = getattr(self.model, "terms", ())
         if terms:

@@ -1,6 +1,7 @@
 """The data options: what they load, what a run keeps of them, what an evaluation takes over."""
 
 import csv
+import pathlib
 
 import click
 import numpy as np
@@ -222,6 +223,7 @@ def begin(scans, monkeypatch):
     def train(start, images, *, run_directory, **options):
         run_directory.mkdir(exist_ok=True)
         start()
+        (run_directory / "checkpoints").mkdir(exist_ok=True)
         seen.append(images)
         raise FileNotFoundError("enough")
 
@@ -229,11 +231,15 @@ def begin(scans, monkeypatch):
     monkeypatch.setattr("cpc_keras.cli.pretrain.run_pretraining", train)
     monkeypatch.setattr("cpc_keras.cli.pretrain.build_model", lambda *args, **options: None)
     monkeypatch.setattr("cpc_keras.cli.pretrain.start_from", lambda model, init: model)
+    # A run that has saved goes on.
+    monkeypatch.setattr("cpc_keras.cli.pretrain.newest_checkpoint", pathlib.Path.is_dir)
 
     def begun(out, *arguments):
         result = CliRunner().invoke(pretrain, ["--data", "scans", "--out", out, *arguments])
         assert "enough" in str(result.exception), result.output
-        facts = {**FACTS, "label_source": arguments[1]}
+        said = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        names = {"pixel_range": "--pixel-range", "label_source": "--labels", "groups": "--groups"}
+        facts = {name: said[option] for name, option in names.items() if option in said}
         (scans / out / "config.yaml").write_text(yaml.safe_dump({"data": "scans", **facts}))
         return seen[-1]
 
@@ -281,9 +287,46 @@ def test_runs_that_left_out_different_images_are_not_measured_together(scans, be
         choose(scans, "a", "b", "--data", "scans")
 
 
-def test_where_nothing_is_split_off_nothing_is_written(scans, begin):
-    begin("all", "--labels", "table.csv:finding", *SPLIT, "--test-fraction", "0")
-    assert not (scans / "all" / "left_out.csv").exists()
+def test_a_run_that_left_nothing_out_may_be_measured_with_labels_that_came_later(scans, begin):
+    """Its settings alone would say that it may have split images off."""
+    for folder in (scans / "scans").iterdir():
+        for path in folder.iterdir():
+            path.rename(scans / "scans" / f"{folder.name}-{path.name}")
+        folder.rmdir()
+    assert len(begin("flat", "--pixel-range", "0,4095")) == 24
+    assert (scans / "flat" / "left_out.csv").read_text() == "position,name,pixels\n"
+    rows = [
+        ("name", "a", "b"),
+        *((f"p{i}-{k}.png", "xy"[i % 2], i) for i in range(6) for k in range(4)),
+    ]
+    with open(scans / "late.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    said = ("--labels", "late.csv:a", "--groups", "late.csv:b")
+    chosen, _ = choose(scans, "flat", "--data", "scans", *said)
+    assert not chosen.conflict and len(chosen.load().test) in (4, 8)
+
+
+def test_groups_that_cut_across_what_a_run_left_out_are_refused(scans, begin):
+    label(scans, first="ab......ab..........ab..")
+    begin("run", "--labels", "labels.csv:first", "--pixel-range", "0,4095")
+    begin("more", "--labels", "none", "--pixel-range", "0,4095", "--init", "run")
+    for name in ("run", "more"):
+        chosen, _ = choose(scans, name, "--data", "scans", "--groups", "level:1")
+        with pytest.raises(ValueError, match=r"without --groups\. Received with --groups level:1"):
+            chosen.load()
+
+
+def test_the_settings_of_a_run_that_saved_nothing_may_change_and_split_anew(
+    scans, begin, monkeypatch
+):
+    label(scans, first="abababababababababababab")
+    monkeypatch.setattr("cpc_keras.cli.pretrain.newest_checkpoint", lambda directory: None)
+    sizes = [
+        len(begin("run", "--labels", "labels.csv:first", *split))
+        for split in (("--test-fraction", "0.25"), ("--test-fraction", "0.5"))
+    ]
+    assert sizes == [18, 12]
+    assert len((scans / "run" / "left_out.csv").read_text().splitlines()) == 13
 
 
 def test_embed_takes_over_the_pixel_range_of_the_run(tmp_path, monkeypatch):

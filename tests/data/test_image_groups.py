@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cpc_keras.data import ImageData, hold_out, image_groups, load_data
+from cpc_keras.data.image_attribute import image_attribute
 
 RNG = np.random.default_rng(0)
 NAMES = ("ill/p1/left/a.png", "ill/p2/a.png", "well/p1/b.png")
@@ -59,7 +60,7 @@ def test_images_without_names_are_matched_row_by_row(tmp_path):
     [
         ("name,site\nb.png,x\n", "has name, site. Expected one of these"),
         ("number,patient\n1,x\n", "Expected one of name, file"),
-        ("name,patient\nb.png,x\n", r"2 of 3 images have no row in .*ill/p1/left/a.png"),
+        ("name,patient\nb.png,x\n", r"2 of 3 images have no row.*: ill/p1/left/a.png"),
         ("name,patient\na.png,x\na.png,y\nb.png,z\n", "several groups for ill/p1/left/a.png"),
     ],
 )
@@ -162,3 +163,32 @@ def test_one_group_cannot_be_split(tmp_path):
     _folder(tmp_path, {"ill": ["p1"], "well": ["p1"]})
     with pytest.raises(ValueError, match="images of one group"):
         load_data(str(tmp_path), test_fraction=0.5, groups="level:2")
+
+
+def test_spaces_make_no_other_group_and_an_empty_cell_is_none(tmp_path):
+    rows = "name,patient\nill/p1/left/a.png,anna\nill/p2/a.png,anna \nwell/p1/b.png,bob\n"
+    names = image_attribute(_data(), _table(tmp_path, rows), what="groups")
+    assert names[:2] == ["anna", "anna"]
+    with pytest.raises(ValueError, match="1 of 3 images have no row, or an empty cell"):
+        image_groups(_data(None), _table(tmp_path, "patient,x\na,1\n,2\nb,3\n"))
+
+
+def test_one_row_is_not_that_of_several_images_of_its_name(tmp_path):
+    rows = "name,patient\na.png,anna\nb.png,bob\n"
+    with pytest.raises(ValueError, match=r"1 rows of a\.png, and 2 images have this name"):
+        image_groups(_data(), _table(tmp_path, rows))
+
+
+def test_a_table_that_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / "table.csv").write_bytes("name,patient\na.png,Jürgen\n".encode("cp1252"))
+    with pytest.raises(ValueError, match=r"table.csv is not UTF-8 .*Save the table as such"):
+        image_groups(_data(), f"{tmp_path / 'table.csv'}:patient")
+
+
+def test_rows_for_images_without_names_are_not_given_to_train_and_test_alike(tmp_path):
+    images = np.zeros((3, 4, 4, 1), "uint8")
+    np.savez(tmp_path / "a.npz", x_train=images, x_test=images)
+    spec = _table(tmp_path, "patient\na\nb\nc\n")
+    for option in ("labels", "groups"):
+        with pytest.raises(ValueError, match=f"{option}=.* for train and test images without"):
+            load_data(str(tmp_path / "a.npz"), **{option: spec})

@@ -67,3 +67,32 @@ def test_one_bright_image_or_8_bits_are_not_told(tmp_path):
 def test_what_is_no_pixel_range_is_refused(pixel_range):
     with pytest.raises(ValueError, match=r"pixel_range=.*the lower first. Try"):
         load_data("mnist_5k", pixel_range=pixel_range)
+
+
+def _deep_png(path, pixels):
+    """A PNG of 16 bits a channel in colour, which Pillow does not write."""
+    import tensorflow as tf
+
+    path.write_bytes(tf.io.encode_png(pixels).numpy())
+
+
+def test_colours_of_16_bits_of_which_pillow_reads_8_are_not_scaled_as_if_they_were_8(tmp_path):
+    pytest.importorskip("tensorflow")
+    (tmp_path / "scans").mkdir()
+    for number in range(3):
+        colours = np.repeat(SCANS[number, ..., np.newaxis], 3, axis=-1)
+        _deep_png(tmp_path / "scans" / f"{number}.png", colours)
+    with pytest.raises(ValueError, match="16 bits a channel in colour, of which Pillow reads 8"):
+        load_data(str(tmp_path / "scans"), pixel_range=(0, 4000))
+    with pytest.warns(UserWarning, match=r"almost black.*0,4095\)"):
+        load_data(str(tmp_path / "scans"))
+
+
+def test_tiff_of_16_bit_colours_is_scaled_from_all_its_bits(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    (tmp_path / "scans").mkdir()
+    for number, scan in enumerate(SCANS):
+        colours = np.repeat(scan[..., np.newaxis], 3, axis=-1)
+        tifffile.imwrite(tmp_path / "scans" / f"{number}.tif", colours, photometric="rgb")
+    images = load_data(str(tmp_path / "scans"), pixel_range=(0, 4000)).train.images
+    np.testing.assert_array_equal(images, np.repeat(EXPECTED, 3, axis=-1))

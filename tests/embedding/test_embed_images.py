@@ -86,10 +86,13 @@ def test_a_file_that_was_replaced_is_another_image(encoder, photos, tmp_path):
 
 def test_an_embedding_with_other_images_weights_or_settings_is_refused(encoder, photos, tmp_path):
     out = tmp_path / "out"
-    options = {"file_format": "npy", "shard_size": 4}
+    options = {"file_format": "npy", "shard_size": 5}
     embed_images(encoder, str(photos), out, **options)
-    with pytest.raises(FileExistsError, match="num_shards differ"):
-        embed_images(encoder, str(photos), out, file_format="npy", shard_size=5)
+    with pytest.raises(FileExistsError, match="num_shards, shard_sizes differ"):
+        embed_images(encoder, str(photos), out, file_format="npy", shard_size=7)
+    # As many shards that begin elsewhere.
+    with pytest.raises(FileExistsError, match=r"\(shard_sizes differ"):
+        embed_images(encoder, str(photos), out, file_format="npy", shard_size=6)
     other = keras.models.clone_model(encoder)
     with pytest.raises(FileExistsError, match="encoder differ"):
         embed_images(other, str(photos), out, **options)

@@ -140,3 +140,15 @@ def test_data_that_cannot_be_measured_are_refused(tmp_path):
     several = ImageData(splits.train.images, labels=np.eye(2, dtype=int)[splits.train.labels])
     with pytest.raises(ValueError, match="several classes each"):
         fine_tune(_encoder(), Splits(several, several), tmp_path / "mine")
+
+
+def test_a_class_of_test_images_alone_counts(tmp_path):
+    splits = _splits()
+    train, test = (dataclasses.replace(part, class_names=()) for part in splits)
+    test.labels[0] = 2
+    result = fine_tune(
+        _encoder(), Splits(train, test), tmp_path / "mine", num_steps=1, learning_rate=1e-3
+    )
+    assert result["num_images"] == len(test)
+    classifier = keras.saving.load_model(tmp_path / "mine" / "classifier.keras")
+    assert classifier.output_shape == (None, 3)

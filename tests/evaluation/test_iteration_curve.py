@@ -54,10 +54,11 @@ def test_encoders_are_kept_from_the_untrained_to_the_last(tmp_path):
     assert (first.get_weights()[0] != last.get_weights()[0]).all()
 
 
-def test_averaged_weights_are_kept_and_training_goes_on_without_them(tmp_path):
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer])
+def test_averaged_weights_are_kept_and_training_goes_on_without_them(tmp_path, wrap):
     def averaging():
         # No overwriting in between: the average is apart until the end.
-        return keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+        return wrap(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
 
     kept = _train(tmp_path / "a", optimizer=averaging(), every=1)
     plain = _train(tmp_path / "b", optimizer=averaging(), every=100)

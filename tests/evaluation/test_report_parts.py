@@ -23,6 +23,7 @@ from cpc_keras.evaluation import (
 )
 from cpc_keras.evaluation.charts import course_chart, label_chart
 from cpc_keras.evaluation.charts.label_chart import row_curves
+from cpc_keras.evaluation.summary_table import ROW_TITLES
 from cpc_keras.evaluation.write_report import _confusion
 
 RNG = np.random.default_rng(0)
@@ -93,6 +94,19 @@ def test_a_few_seeds_are_an_observation_and_one_side_alone_says_nothing():
     assert labels_saved(cells).endswith("Of 2 pre-training seeds: an observation, no claim.")
     assert labels_saved(summary({"cpc_frozen": {0.01: 0.6}})) == ""
     assert labels_saved(summary({"cnn": SCRATCH})) == ""
+
+
+def test_labels_are_said_to_be_saved_where_a_benefit_is_claimed_alone():
+    rows = {row: {0.01: 0.4, 1.0: 0.9} for row in ROW_TITLES}
+    curves = {**rows, "cpc_frozen": {0.01: 0.6}, "cnn": SCRATCH}
+    assert labels_saved(summary(curves, seeds=3)).endswith("Means of 3 pre-training seeds.")
+    doubt = "Means of 3 pre-training seeds: an observation, no claim."
+    without = {row: cells for row, cells in curves.items() if row != "raw_pixels"}
+    assert labels_saved(summary(without, seeds=3)).endswith(doubt)
+    cells = summary(curves, seeds=3)
+    (ours,) = (c for c in cells if (c["row"], c["fraction"]) == ("cpc_frozen", 0.01))
+    ours["by_seed"] = [0.9, 0.5, 0.4]  # not ahead with each
+    assert labels_saved(cells).endswith(doubt)
 
 
 def test_sentences_and_charts_name_the_method_of_the_encoder():

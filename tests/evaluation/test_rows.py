@@ -348,3 +348,26 @@ def test_nearest_images_are_those_of_a_loop_over_all_pairs():
             cosines.append(a @ b / np.sqrt((a @ a) * (b @ b)))
         np.testing.assert_array_equal(index[q], np.argsort(cosines)[::-1][:4])
         np.testing.assert_allclose(similarity[q], np.sort(cosines)[::-1][:4], atol=1e-5)
+
+
+def test_networks_of_16_bits_are_trained_with_a_scaled_loss():
+    splits = _splits()
+    encoder = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten()]
+        + [keras.layers.Dense(4, activation="relu", dtype="mixed_float16")]
+    )
+    options = {"train_images": splits.train.images, "test_images": splits.test.images}
+    options |= {"image_augmentation": None, "num_steps": lambda num_labels: 4}
+    scaled = NetworkRow("net", image_classifier(encoder, num_classes=2), **options)
+    plain = NetworkRow("net", image_classifier(_encoder(), num_classes=2), **options)
+    assert isinstance(scaled.network.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert not isinstance(plain.network.optimizer, keras.optimizers.LossScaleOptimizer)
+    index = np.arange(16)
+    found = [
+        scaled.fit_predict(index, splits.train.labels[index], setting={"learning_rate": 1e-2})
+        for _ in range(2)
+    ]
+    # The scale, too, begins anew with each fit.
+    np.testing.assert_array_equal(*found)
+    # A step whose gradients overflow is left out, and halves the scale.
+    assert 1 <= int(scaled.network.optimizer.inner_optimizer.iterations) <= 4

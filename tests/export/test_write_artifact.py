@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from cpc_keras.export import check_golden, verify_artifact, write_artifact
+from cpc_keras.methods import supervised
 from cpc_keras.models import CPCModel
 from cpc_keras.version import __version__
 
@@ -73,7 +74,7 @@ def test_what_is_recorded(small_model, tmp_path):
     assert preset == {
         "format_version": 1,
         "name": "mine",
-        "method": "cpc",
+        "method": "SimpleNamespace",  # not told: what it is
         "description": "Sees photographs.",
         "data": "sixty photographs",
         "command": "cpc-keras pretrain --data 'a | b'",
@@ -351,3 +352,11 @@ def test_sixteen_bit_encoders_export(tmp_path):
     saved = tf.saved_model.load(tmp_path / "mine")
     image = np.full((1, 4, 4, 1), 200, "uint8")
     np.testing.assert_allclose(saved.serve_uint8(image), encoder(image), rtol=0.02, atol=0.1)
+
+
+def test_the_card_of_an_encoder_that_saw_labels_says_so(tmp_path):
+    model = supervised((8, 8, 1), num_classes=2, encoder="mlp")
+    model.export(tmp_path / "mine", verbose=False)
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "trained with labels" in card and "without labels" not in card
+    assert f"- Method: {type(model).__name__}\n" in card

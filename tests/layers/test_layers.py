@@ -216,3 +216,14 @@ def test_an_offset_that_leaves_no_row_is_refused():
 def test_a_grid_layer_refuses_sides_that_give_no_whole_grid():
     with pytest.raises(ValueError, match="The nearest sizes that do are 28 and 32"):
         PatchGrid(8, 4)(np.zeros((1, 32, 30, 3)))
+
+
+@pytest.mark.parametrize(
+    "layer", [MaskedContext(1, filters=4), OffsetPrediction((1,), target_dim=4)]
+)
+def test_layers_inside_compute_as_the_layer_is_told(layer):
+    told = type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+    outputs = keras.tree.flatten(told(np.zeros((1, 5, 5, 4), "float32")))
+    assert {keras.backend.standardize_dtype(output.dtype) for output in outputs} == {"bfloat16"}
+    inside = told._flatten_layers(include_self=False)
+    assert {part.compute_dtype for part in inside} == {"bfloat16"}

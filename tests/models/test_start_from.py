@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from cpc_keras import CPCModel
+from cpc_keras.augmentations import image_augmentation
 from cpc_keras.cli.main import cli
 from cpc_keras.cli.pretrain import build_model
-from cpc_keras.methods import instance_discrimination, rotation, supervised
+from cpc_keras.methods import instance_discrimination, rotation, simclr, supervised
 from cpc_keras.models import PretextModel, start_from, trained_on
 from cpc_keras.training import RECIPES, Recipe, pretrain
 
@@ -190,3 +191,27 @@ def test_the_command_starts_from_weights_and_its_settings_repeat_it(tmp_path, mo
     with pytest.raises(ValueError, match="other test images would be split off"):
         both = ["--init", str(tmp_path / "run"), "--test-fraction", "0.25"]
         cli.main([*command, *both], standalone_mode=False)
+
+
+def test_what_is_done_to_images_before_the_encoder_may_be_of_one_size(tmp_path, capsys):
+    trained = cpc(12, image_augmentation=image_augmentation("digits", (12, 12, 1)))
+    trained.save(tmp_path / "augmented.keras")
+    model = start_from(cpc(8), tmp_path / "augmented.keras")
+    assert all(same(model.encoder.get_weights(), trained.encoder.get_weights()))
+    trained = simclr((12, 12, 1), encoder="tiny", seed=0)
+    trained.save(tmp_path / "simclr.keras")
+    model = start_from(simclr((8, 8, 1), encoder="tiny", seed=1), tmp_path / "simclr.keras")
+    assert all(same(model.encoder.get_weights(), trained.encoder.get_weights()))
+
+
+def test_weights_are_put_back_where_encoders_cannot_be_compared(tmp_path, monkeypatch):
+    def fail(*args):
+        raise ValueError("of one size alone")
+
+    cpc(12, seed=0).save(tmp_path / "other.keras")
+    model = cpc(8)
+    before = [weight.copy() for weight in model.get_weights()]
+    monkeypatch.setattr(CPCModel, "image_encoder", fail)
+    with pytest.raises(ValueError, match="of one size alone"):
+        start_from(model, tmp_path / "other.keras")
+    assert all(same(model.get_weights(), before))

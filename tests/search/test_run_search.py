@@ -215,6 +215,17 @@ def test_arguments_that_make_no_search_are_told(tmp_path):
         run_search(
             Quick(SHAPE), ImageData(some_data().images), directory=tmp_path / "x", num_trials=1
         )
+    images = some_data().images
+    for labels, message in (
+        (np.zeros(len(images), int), "of 1 classes"),
+        (np.arange(len(images)), "every class has a single image"),
+        (np.eye(2, dtype=int)[np.arange(len(images)) % 2], "one class an image"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_search(
+                Quick(SHAPE), ImageData(images, labels), directory=tmp_path / "x", num_trials=1
+            )
+        assert not (tmp_path / "x").exists()
     with pytest.raises(ValueError, match="oracle must be one of"):
         search(tmp_path / "x", oracle="grid")
     with pytest.raises(ValueError, match="num_trials must be 1"):

@@ -284,3 +284,22 @@ def test_s4l_recipes_count_passes_over_the_labelled_images():
         assert recipe.num_epochs * recipe.steps_per_epoch == 100_000
         # 256 labelled images a step.
         assert recipe.batch_size // (1 + recipe.unlabeled_ratio) == 256
+
+
+def test_weights_that_a_callback_puts_back_at_the_end_are_those_of_the_run(tmp_path):
+    class Best(keras.callbacks.Callback):
+        """As EarlyStopping does with restore_best_weights: the first epoch was the best."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                self.best = self.model.get_weights()
+            self.model.stop_training = epoch == 1
+
+        def on_train_end(self, logs=None):
+            self.model.set_weights(self.best)
+
+    model = _pretrain(tmp_path / "run", callbacks=[Best()])
+    again = _pretrain(tmp_path / "run", callbacks=[Best()])
+    for other in (again, load_newest(tmp_path / "run")):
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -49,9 +49,10 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def run(method, where, callbacks=()):
+def run(method, where, callbacks=(), rate=1e-3):
     recipe = Recipe(
-        method=method, model=MODELS[method], num_epochs=3, batch_size=8, flip=True, crop_size=8
+        method=method, model=MODELS[method], num_epochs=3, batch_size=8, flip=True, crop_size=8,
+        learning_rate=rate,
     )
     index = np.arange(6) if method == "pseudo_label" else None
     model = pretrain(
@@ -81,6 +82,12 @@ else:
 resumed, told_again = run("cpc", "stopped")
 assert all((a == b).all() for a, b in zip(whole, resumed, strict=True))
 assert told == told_again, (told, told_again)
+try:
+    run("cpc", "broken", rate=1e30)
+except FloatingPointError as error:
+    assert "the learning rate is" in str(error), error
+else:
+    raise AssertionError("not broken")
 _, told = run("pseudo_label", "whole")
 assert len(told) == 3 and np.isfinite(told[-1]["cross_entropy"]), told
 assert not any(name.split(".")[0] == "tensorflow" for name in sys.modules)

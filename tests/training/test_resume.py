@@ -460,9 +460,36 @@ def test_every_optimizer_and_precision_is_resumed(
     if precision == "mixed_float16":
         assert int(model.optimizer.step_counter) > 0
         assert float(model.optimizer.dynamic_scale) > 1
-    # Half as many updates as steps, which is what the schedule counts.
+    # Half as many updates as steps; the schedule ends with the last step, and not before.
     assert int(model.optimizer.iterations) == STEPS
     assert float(model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("gathered", [1, 2])
+def test_the_learning_rate_falls_over_the_whole_run_however_many_steps_an_update_gathers(
+    train, noisy_recipe, tmp_path, gathered
+):
+    rates = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    recipe = dataclasses.replace(
+        noisy_recipe,
+        optimizer="sgd",
+        optimizer_options={"gradient_accumulation_steps": gathered} if gathered > 1 else {},
+        learning_rate=1.0,
+        schedule="cosine",
+        warmup=0.25,
+        num_epochs=2,
+    )
+    train(tmp_path / "run", recipe=recipe, watch=Look())
+    total, warm_up = 2 * STEPS, int(2 * STEPS * 0.25)
+    steps = np.arange(1, total + 1)
+    cosine = 0.5 * (1 + np.cos(np.pi * (steps - warm_up) / (total - warm_up)))
+    expected = np.where(steps < warm_up, steps / warm_up, cosine)
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
 
 
 def test_an_unknown_precision_is_refused(train, noisy_recipe, tmp_path):
