@@ -80,9 +80,10 @@ def decode_image(
         with Image.open(file) as image:
             if not _is_cut_to_8_bits(image):
                 return fit(ImageOps.exif_transpose(image))
-            if image.format == "TIFF" and not isinstance(path, bytes):
-                return fit(read_array(path))
             if pixel_range is not None:
+                if image.format == "TIFF" and not isinstance(path, bytes):
+                    pixels = read_array(path)
+                    return fit(pixels[..., :-1] if image.mode.endswith("A") else pixels)
                 raise ValueError(
                     "16 bits a channel in colour, of which Pillow reads 8, so that a pixel range "
                     "(--pixel-range) cannot hold; store it as TIFF or .npy"

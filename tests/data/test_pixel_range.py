@@ -92,7 +92,8 @@ def test_tiff_of_16_bit_colours_is_scaled_from_all_its_bits(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     (tmp_path / "scans").mkdir()
     for number, scan in enumerate(SCANS):
-        colours = np.repeat(scan[..., np.newaxis], 3, axis=-1)
-        tifffile.imwrite(tmp_path / "scans" / f"{number}.tif", colours, photometric="rgb")
+        colours = np.repeat(scan[..., np.newaxis], 3 + number % 2, axis=-1)
+        kind = {"photometric": "rgb", "extrasamples": ["unassalpha"] * (number % 2)}
+        tifffile.imwrite(tmp_path / "scans" / f"{number}.tif", colours, **kind)
     images = load_data(str(tmp_path / "scans"), pixel_range=(0, 4000)).train.images
     np.testing.assert_array_equal(images, np.repeat(EXPECTED, 3, axis=-1))
