@@ -101,7 +101,7 @@ def decode_image(
 def _is_cut_to_8_bits(image: Image.Image) -> bool:
     """Whether Pillow leaves the lower 8 of 16 bits out, as it does of colours."""
     is_deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
-    return not is_deep and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    return not is_deep and any(";16" in str(tile[3]) for tile in image.tile)
 
 
 def attempt(read: Callable[[], Result], path: pathlib.Path | bytes) -> Result | Unreadable:

@@ -1,7 +1,10 @@
 """The data options: what they load, what a run keeps of them, what an evaluation takes over."""
 
 import csv
+import os
 import pathlib
+import subprocess
+import sys
 
 import click
 import numpy as np
@@ -407,3 +410,13 @@ def test_check_lists_mixed_sizes_and_goes_on(scans):
     assert "2 sizes (height x width): 8x8 (24 files), 7x9 (1 files)" in told
     for text in ("train: 25 images", "p1 (5)", "cannot be read: 1", "broken.png"):
         assert text in told
+
+
+def test_names_that_are_no_utf_8_are_told_all_the_same(scans):
+    (scans / "scans" / os.fsdecode(b"M\xfcller.png")).write_bytes(b"")
+    command = [sys.executable, "-m", "cpc_keras.cli.main", "data", "check", "--data", "scans"]
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
+    environment["PYTHONIOENCODING"] = "utf-8:strict"
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "M\\udcfcller.png: empty file" in done.stdout

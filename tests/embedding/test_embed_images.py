@@ -189,10 +189,10 @@ def test_unknown_sources_and_columns_are_told(tmp_path):
 
 def test_tfds_gives_every_image_of_every_split_once(encoder, tmp_path, monkeypatch):
     tfds = pytest.importorskip("tensorflow_datasets")
-    images = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), "uint8")
+    images = np.random.default_rng(0).integers(0, 256, (42, 8, 8, 3), "uint8")
 
     class Builder(tfds.core.GeneratorBasedBuilder):
-        name = "seven"
+        name = "some"
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
@@ -201,7 +201,7 @@ def test_tfds_gives_every_image_of_every_split_once(encoder, tmp_path, monkeypat
             )
 
         def _split_generators(self, _):
-            return {"train": self._part(0, 5), "test": self._part(5, 7)}
+            return {"train": self._part(0, 40), "test": self._part(40, 42)}
 
         def _part(self, start, stop):
             for row in range(start, stop):
@@ -211,12 +211,16 @@ def test_tfds_gives_every_image_of_every_split_once(encoder, tmp_path, monkeypat
             raise NotImplementedError
 
     builder = Builder(data_dir=tmp_path / "tfds")
-    builder.download_and_prepare()
+    # In two files, which TFDS would read in turns, 16 images each.
+    config = tfds.download.DownloadConfig(num_shards=2)
+    builder.download_and_prepare(download_config=config)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    embed_images(encoder, "tfds:seven", tmp_path / "out", file_format="npy", shard_size=3)
+    embed_images(encoder, "tfds:some", tmp_path / "out", file_format="npy", shard_size=30)
     names, features = read_embedding(tmp_path / "out")
-    assert names == [f"train/{n:09d}" for n in range(5)] + [f"test/{n:09d}" for n in range(2)]
-    ordered = [e["image"] for s in ("train", "test") for e in tfds.as_numpy(builder.as_dataset(s))]
+    assert names == [f"train/{n:09d}" for n in range(40)] + [f"test/{n:09d}" for n in range(2)]
+    in_turn = tfds.ReadConfig(interleave_cycle_length=1)
+    parts = [builder.as_dataset(s, read_config=in_turn) for s in ("train", "test")]
+    ordered = [example["image"] for part in parts for example in tfds.as_numpy(part)]
     np.testing.assert_allclose(
         features, encoder.predict(np.stack(ordered), verbose=0), rtol=1e-6, atol=1e-6
     )

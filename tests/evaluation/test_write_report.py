@@ -239,6 +239,12 @@ def test_a_run_that_was_only_pretrained_is_shown_and_what_is_missing_is_named(tm
     assert "Pre-training" in text and "Nearest training images" not in text
 
 
+def test_names_that_are_no_utf_8_are_written_all_the_same(tmp_path):
+    run = RunEvidence("bare", histories=[history()])
+    page = write_report(tmp_path / "r.html", [run], title="M\udcfcller")
+    assert "M\\udcfcller" in page.read_text(encoding="utf-8")
+
+
 def test_the_same_evidence_gives_the_same_file(report, tmp_path):
     again = write_report(tmp_path / "r.html", [evidence("first")], title="A <title> & more")
     assert again.read_bytes() == report.read_bytes()
