@@ -325,7 +325,7 @@ def test_the_settings_of_a_run_that_saved_nothing_may_change_and_split_anew(
     label(scans, first="abababababababababababab")
     monkeypatch.setattr("cpc_keras.cli.pretrain.newest_checkpoint", lambda directory: None)
     sizes = [
-        len(begin("run", "--labels", "labels.csv:first", *split))
+        len(begin("run", "--labels", "labels.csv:first", "--pixel-range", "0,4095", *split))
         for split in (("--test-fraction", "0.25"), ("--test-fraction", "0.5"))
     ]
     assert sizes == [18, 12]
