@@ -3,9 +3,8 @@
     cpc-keras evaluate RUN ... --out OUT
     python -m benchmarks.label_efficiency --take OUT NAME
 
-takes results.json of OUT over into benchmarks/results as NAME_label_efficiency.json, with the
-iteration curves of its runs where it has protocols with all labels; without --take the page is
-written anew from what is there.
+takes results.json of OUT over into benchmarks/results as NAME_label_efficiency.json; without --take
+the page is written anew from what is there.
 """
 
 import argparse
@@ -185,15 +184,8 @@ def write(found: dict[str, dict], page: pathlib.Path = PAGE) -> None:
 
 
 def take(out: pathlib.Path, name: str) -> None:
-    """Take the results of an evaluation over, with the iteration curves of its runs."""
+    """Take the results of an evaluation over."""
     result = json.loads((out / "results.json").read_text())
-    curves = [out / run / "iteration_curve.json" for run in result["runs"]]
-    if result["protocols"] and all(curve.is_file() for curve in curves):
-        told = ("epoch", "step", "accuracy")
-        result["iteration_curves"] = [
-            [{key: point[key] for key in told} for point in json.loads(curve.read_text())]
-            for curve in curves
-        ]
     kept = HERE / "results" / f"{name}{ENDING}.json"
     kept.write_text(json.dumps(result, indent=1))
 

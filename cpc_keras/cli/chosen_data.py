@@ -1,6 +1,7 @@
 """The images that a command works on, as its options name them."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import shlex
@@ -124,8 +125,14 @@ class ChosenData:
 
         context = click.get_current_context()
         found = {run: settings for run in runs if (settings := data_of_run(run))}
-        here = _place(self.data)
-        pretrained = {run: other for run, other in found.items() if _place(other.data) == here}
+        here = place(self.data)
+        pretrained = {run: v for run, v in found.items() if _same_data(place(v.data), here)}
+        for run in found.keys() - pretrained.keys():
+            click.echo(
+                f"{run} was pre-trained on {found[run].data}: {self.data} is taken for other data, "
+                "of which it has left nothing out.",
+                err=True,
+            )
         files = {run: file for run in pretrained if (file := _of_run(run, LEFT_OUT)).is_file()}
         marks = {run: read_left_out(file) for run, file in files.items()}
         _require_equal(marks)
@@ -206,6 +213,16 @@ def data_of_run(run: pathlib.Path) -> ChosenData | None:
     return ChosenData(**found) if "data" in found else None
 
 
+def pixel_range_of(run: pathlib.Path) -> str | None:
+    """The `pixel_range` that a run, its artifact or a copy of that was trained with, if any."""
+    if found := data_of_run(run):
+        return found.pixel_range
+    preset = run / "preset.json"
+    if not preset.is_file():
+        return None
+    return json.loads(preset.read_text(encoding="utf-8")).get("facts", {}).get("pixel_range")
+
+
 def _of_run(run: pathlib.Path, name: str) -> pathlib.Path:
     """A file of a run, or of the run of an artifact."""
     return (run.parent if run.name == "artifact" else run) / name
@@ -221,11 +238,17 @@ def _require_equal(marks):
         )
 
 
-def _place(spec: str) -> str:
-    """One name for the ways to write a path."""
+def place(spec: str) -> str:
+    """Return one name for the ways to write a path, of specs of `data.load_data`."""
     kind, _, name = str(spec).partition(":")
     path = name if kind in ("folder", "idx", "arrays") else str(spec)
     return os.path.realpath(os.path.expanduser(path))
+
+
+def _same_data(there: str, here: str) -> bool:
+    # As seen from elsewhere, or moved: nothing is at the run's path, and the name is the same.
+    moved = not os.path.exists(there) and os.path.basename(there) == os.path.basename(here)
+    return there == here or moved
 
 
 def _same(value, other) -> bool:

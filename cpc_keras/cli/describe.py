@@ -5,7 +5,9 @@ import pathlib
 
 import click
 
+from cpc_keras.cli.change_recipe import change_recipe
 from cpc_keras.cli.pretrain import build_model
+from cpc_keras.cli.recipe_options import set_option
 from cpc_keras.models import PretrainingModel
 from cpc_keras.models import describe as describe_model
 from cpc_keras.presets import load_preset
@@ -21,7 +23,8 @@ DEFAULT_SIDE, DEFAULT_CHANNELS = 32, 3
 )
 @click.option("--channels", type=click.Choice(["1", "3"]), help="Of a recipe.  [default: its own]")
 @click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: recipe, 64]")
-def describe(what, image_size, channels, batch_size):
+@set_option
+def describe(what, image_size, channels, batch_size, settings):
     """Tell what a model is and what a step of its training costs.
 
     WHAT is the name of a recipe, a run directory, an artifact or the name of a preset. Prints
@@ -29,7 +32,7 @@ def describe(what, image_size, channels, batch_size):
     """
     slots = 2
     if what in RECIPES:
-        recipe = RECIPES[what]
+        recipe = change_recipe(RECIPES[what], settings)
         slots = 1 if recipe.optimizer in ("lars", "sgd") else 2
         side = image_size or recipe.crop_size or recipe.image_size or DEFAULT_SIDE
         shape = (side, side, int(channels or recipe.channels or DEFAULT_CHANNELS))
@@ -38,10 +41,10 @@ def describe(what, image_size, channels, batch_size):
         slots += bool(recipe.optimizer_options.get("use_ema"))
         for name, value in _settings(recipe).items():
             click.echo(f"{name}: {value}")
-    elif image_size or channels:
+    elif image_size or channels or settings:
         raise click.UsageError(
-            f"--image-size and --channels go with a recipe ({', '.join(RECIPES)}). Received "
-            f"{what}, whose model has its own shape."
+            f"--image-size, --channels and --set go with a recipe ({', '.join(RECIPES)}). Received "
+            f"{what}, whose model is what it is."
         )
     elif (pathlib.Path(what) / "checkpoints").is_dir():
         model = load_newest(what)

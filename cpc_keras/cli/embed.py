@@ -5,7 +5,7 @@ import shlex
 
 import click
 
-from cpc_keras.cli.chosen_data import data_of_run, pixel_bounds
+from cpc_keras.cli.chosen_data import pixel_bounds, pixel_range_of
 from cpc_keras.cli.options import pixel_range_option
 
 
@@ -54,9 +54,9 @@ def embed(
     """
     from cpc_keras.embedding import embed_images, embed_on_beam, open_encoder
 
-    trained = data_of_run(pathlib.Path(encoder))
-    if pixel_range is None and trained is not None and trained.pixel_range is not None:
-        pixel_range = trained.pixel_range
+    trained = None if pixel_range else pixel_range_of(pathlib.Path(encoder))
+    if trained:
+        pixel_range = trained
         click.echo(f"As {encoder} was trained: --pixel-range {pixel_range}", err=True)
     common = {
         "image_size": (image_size, image_size) if image_size else None,

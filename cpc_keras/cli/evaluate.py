@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shlex
 import sys
 
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 
 from cpc_keras.augmentations import IMAGE_AUGMENTATIONS
+from cpc_keras.cli.chosen_data import place
 from cpc_keras.cli.measure_runs import RunMeasurement
 from cpc_keras.cli.options import (
     Numbers,
@@ -109,11 +111,11 @@ def evaluate(
     """Measure what the encoders of RUNS are worth with few labels.
 
     RUNS are run directories, artifacts or names of shipped presets, one for each pre-training seed.
-    Writes results.json, report.html and the label subsets into OUT; where a run has kept encoders
-    (pretrain --save-encoders-every), their curve into its iteration_curve.json. The same command
-    again goes on where a stopped one ended; at the same time in several terminals, it shares the
-    work. The data options that are not given are those of RUNS, where they are of the same data;
-    a split that would measure on images of their training is refused.
+    Writes results.json, report.html and the label subsets into OUT; the curve of the encoders that
+    a run has kept (pretrain --save-encoders-every) is among the results. The same command again
+    goes on where a stopped one ended; at the same time in several terminals, it shares the work.
+    The data options that are not given are those of RUNS, where they are of the same data; a split
+    that would measure on images of their training is refused.
     """
     if out is None and (runs[0] / "preset.json").exists():
         raise click.UsageError(
@@ -281,6 +283,7 @@ def _publish(measurement, settings, out, num_images):
             "pre-training": _pretraining(splits, num_images, measurement.pretrained_on),
         },
         "protocols": measurement.protocol_results,
+        "iteration_curves": measurement.iteration_curves,
         # Relative, so that a folder of runs can be moved as a whole.
         "runs": [os.path.relpath(run, out) for run in runs],
         "confusion_of": confusion_of,
@@ -344,13 +347,14 @@ def _overlap(splits):
 def _pretraining(splits, num_images, pretrained_on):
     """What the encoders were trained on, and whether the test images were among it."""
     told = "; ".join(text or "not known" for text in pretrained_on)
-    every = f"{splits.train.source}, {num_images} images"
-    seen = [part for text in pretrained_on for part in (text or "").split(STARTED)]
-    if any(part.startswith(every) for part in seen):
+    parts = [part for text in pretrained_on for part in (text or "").split(STARTED)]
+    sources = [re.match(r"(.*), (\d+) images, ", part) for part in parts]
+    every = place(splits.train.source), num_images
+    if any(found and (place(found[1]), int(found[2])) == every for found in sources):
         told += ": the test images, without their labels, were among them"
         click.echo(
             f"The encoders were pre-trained on {told}. For images that were never seen: pretrain "
-            "with the --test-fraction and --groups of this evaluation.",
+            "with the --labels, --test-fraction and --groups of this evaluation.",
             err=True,
         )
     return told

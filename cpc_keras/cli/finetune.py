@@ -74,7 +74,8 @@ def finetune(
         # Before minutes are spent on reading the data.
         raise FileExistsError(f"{out} is there already. Choose another directory for --out.")
     encoder = load_encoder(run)
-    splits = chosen.as_pretrained([run]).load().labeled()
+    chosen = chosen.as_pretrained([run])
+    splits = chosen.load().labeled()
     data = chosen.data
     shape, expected = splits.train.image_shape, tuple(encoder.input_shape[1:])
     if shape != expected:
@@ -94,7 +95,8 @@ def finetune(
             batch_size=batch_size,
             class_weight=None if class_weight == "none" else class_weight,
             seed=seed,
-            facts={"command": shlex.join(["cpc-keras", *sys.argv[1:]]), "data": data},
+            # With what was taken over from the run: new images are to be scaled alike.
+            facts={"command": shlex.join(["cpc-keras", *sys.argv[1:]]), **chosen.facts()},
             on_start=lambda total: bar.reset(total),
             on_step=bar.update,
         )

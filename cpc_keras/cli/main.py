@@ -29,8 +29,9 @@ COMMANDS = {
 
 # Errors that are raised with a message that says what to do.
 SAID = (ValueError, TypeError, OSError, ImportError, FloatingPointError, RuntimeError)
-# What these do goes on with the same command.
+# What these do goes on with the same command; the first ones save before they end.
 RESUMABLE = {"demo", "pretrain"}
+GOES_ON = {*RESUMABLE, "evaluate", "tables", "search", "embed"}
 
 
 class _Terminated(BaseException):
@@ -76,8 +77,9 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # Networks predict sets of many sizes; TensorFlow's advice on retracing would cut the bars up.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    again = f"To go on where it stopped: {shlex.join(['cpc-keras', *sys.argv[1:]])}"
-    before = None
+    again, before = "", None
+    if GOES_ON & set(sys.argv[1:2]):
+        again = f" To go on where it stopped: {shlex.join(['cpc-keras', *sys.argv[1:]])}"
     if RESUMABLE & set(sys.argv[1:2]):
         before = signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -86,10 +88,10 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo(f"\nStopped. {again}", err=True)
+        click.echo(f"\nStopped.{again}", err=True)
         sys.exit(130)
     except _Terminated:
-        click.echo(f"\nStopped by SIGTERM. {again}")
+        click.echo(f"\nStopped by SIGTERM.{again}")
         sys.exit(0)
     except SAID as error:
         if os.environ.get("CPC_KERAS_TRACEBACK"):

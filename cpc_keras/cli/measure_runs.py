@@ -93,12 +93,12 @@ class RunMeasurement:
     @property
     def protocol_results(self) -> list[dict]:
         """Of the protocols with all labels."""
-        return [
-            result
-            for seed in range(len(self.runs))
-            for result in self._of_seed(self._beside, seed)
-            if result["protocol"] in self._protocols
-        ]
+        return [result for result in self._of_protocols() if "points" not in result]
+
+    @property
+    def iteration_curves(self) -> list[list[dict]]:
+        """Points of each run that has kept encoders."""
+        return [result["points"] for result in self._of_protocols() if "points" in result]
 
     def predict(self) -> tuple[np.ndarray, str]:
         """Classes that the frozen row gives the test images with the most labels, and what it is.
@@ -116,6 +116,14 @@ class RunMeasurement:
 
     def _measured(self, seed):
         return [r for r in self._of_seed(self._log, seed) if r["row"] in self.rows]
+
+    def _of_protocols(self):
+        return [
+            result
+            for seed in range(len(self.runs))
+            for result in self._of_seed(self._beside, seed)
+            if result["protocol"] in self._protocols
+        ]
 
     def _of_seed(self, log, seed):
         return [r for r in log.results if (r["seed"], r["weights"]) == (seed, self.weights[seed])]
@@ -214,18 +222,24 @@ def _method(presets):
 
 def _require_own_starts(presets):
     """Refuse runs that began with the same weights, which are one pre-training gone on with."""
-    starts = {}
+    starts = {_run_of(run): [str(run)] for run in presets}
     for run, preset in presets.items():
         if start := preset.get("facts", {}).get("init"):
-            starts.setdefault(start, []).append(str(run))
+            starts.setdefault(_run_of(start), []).append(str(run))
     for start, runs in starts.items():
         if len(runs) > 1:
             raise ValueError(
-                f"{', '.join(runs)} all began with the weights of {start} (--init). Expected runs "
-                "with own seeds: what one start has in common would not be seen in their spread. "
-                "Evaluate each on its own; cpc-keras report RUN RUN --out FILE puts them beside "
-                "each other."
+                f"{', '.join(runs)} all have the weights of {start} or began with them (--init). "
+                "Expected runs with own seeds: what one start has in common would not be seen in "
+                "their spread. Evaluate each on its own; cpc-keras report RUN RUN --out FILE puts "
+                "them beside each other."
             )
+
+
+def _run_of(path):
+    """One name for a run and its artifact, however written."""
+    path = pathlib.Path(path).resolve()
+    return path.parent if path.name == "artifact" else path
 
 
 def _check_shape(model, train, artifact):

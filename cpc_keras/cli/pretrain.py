@@ -198,6 +198,13 @@ def pretrain(
         chosen = dataclasses.replace(chosen, left_out=out / LEFT_OUT)
     left_out: list[list] = []
     splits = chosen.load(in_memory=not stream, only_labeled=True, on_split=left_out.append)
+    if left_out == [[]] and splits.train.labels is None and chosen.label_source is None:
+        click.echo(
+            "The images have no labels, so none are kept apart to be tested on. Where a table has "
+            "labels for some, give it now: --labels FILE.csv:COLUMN, and --groups, if there are "
+            "any. They are not trained on.",
+            err=True,
+        )
     facts = chosen.facts()
     if needs_labels(METHODS[recipe.method]):
         label_fraction = label_fraction or 1.0
@@ -227,10 +234,9 @@ def pretrain(
     )
     if not Worker.of(strategy).is_first:
         return
-    skipped = splits.train.skipped
-    if skipped:
-        write_skipped(out / "skipped.csv", skipped)
-        click.echo(f"{len(skipped)} files could not be read: {out / 'skipped.csv'}")
+    # Again: with --stream some are known only when they were needed.
+    if skipped := _write_skipped(splits, out):
+        click.echo(f"{skipped} files could not be read: {out / 'skipped.csv'}")
     if not artifact.exists():
         click.echo(
             f"Trained on {keras.backend.backend()}. TensorFlow alone writes an artifact: the same "
@@ -277,6 +283,15 @@ def build_model(
     if one_by_one and max(grid, default=0) > MOST_PATCHES_A_SIDE:
         click.echo(_told_of_grid(grid, shape[:2], recipe.batch_size), err=True)
     return model
+
+
+def _write_skipped(splits, out):
+    """Write the table of files that could not be read, if any; return their number."""
+    # Parts of one source tell the same files.
+    skipped = dict.fromkeys(file for part in splits if part is not None for file in part.skipped)
+    if skipped:
+        write_skipped(pathlib.Path(out) / "skipped.csv", skipped)
+    return len(skipped)
 
 
 def _told_of_grid(grid, sides, batch_size):
@@ -345,6 +360,7 @@ def pretrain_and_export(
                 file.unlink(missing_ok=True)  # of other settings, with which no run began
             else:
                 write_left_out(file, left_out)
+            _write_skipped(splits, run_directory)
         return model
 
     model = run_pretraining(

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from cpc_keras.cli.chosen_data import drawn
-from cpc_keras.data import ImageData, Splits
+from cpc_keras.data import ImageData, Splits, hold_out
 from cpc_keras.training import (
     CollapseMonitor,
     EmbeddingProjector,
@@ -34,7 +34,8 @@ def probe_callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Choose the probes that the data allow.
 
-    The classes are those of images that are trained on without them: what is scored at the end, the
+    Of images of which only some are labelled those are drawn, so that few labels suffice. The
+    classes are those of images that are trained on without them: what is scored at the end, the
     test images, must not have told when to stop. Methods that use labels have seen those of these
     images, all or the share of `--label-fraction`: their accuracies are those of training. Bounds
     of the mutual information need images that were not trained on, and no labels: they take test
@@ -52,11 +53,11 @@ def probe_callbacks(
     """
     if not every:
         return []
-    probed = drawn(splits.train, NUM_PROBED)
+    probed = drawn(_labeled_where_some_are(splits.train), NUM_PROBED)
     images = as_seen(probed, recipe)
     callbacks = [CollapseMonitor(images, every=every)]
     held_out = drawn(splits.test, num_held_out)
-    labels = probed.labels
+    labels, groups = probed.labels, probed.groups
     # Of training, where nothing else is there to look at: it may grow by heart.
     monitor = "mutual_information"
     if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
@@ -64,13 +65,13 @@ def probe_callbacks(
         callbacks.append(
             MutualInformation(as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)
         )
-    if labels is not None and labels.ndim == 1:
-        known, groups = labels >= 0, probed.groups
-        _, counts = np.unique(labels[known], return_counts=True)
-        several = groups is None or len(np.unique(groups[known])) > 1
-        if len(counts) > 1 and counts.max() > 1 and several:
+    if labels is not None and labels.ndim == 1 and len(np.unique(labels)) > 1:
+        fit, others = hold_out(labels, seed=0, groups=groups)
+        if len(others):
             monitor = "knn_accuracy"
             callbacks.append(KNNProbe(images, labels, groups=groups, every=every))
+        # Whole groups may leave one class alone to fit on.
+        if len(others) and len(np.unique(labels[fit])) > 1:
             callbacks.append(LinearProbe(images, labels, groups=groups, every=every))
     callbacks.append(ImprovementMonitor(monitor))
     if projector is not None:
@@ -80,6 +81,13 @@ def probe_callbacks(
             )
         )
     return callbacks
+
+
+def _labeled_where_some_are(data):
+    """The images that have a class, of which few may; all where none has one."""
+    labels = data.labels
+    some = labels is not None and labels.ndim == 1 and (labels >= 0).any()
+    return data.labeled() if some else data
 
 
 def as_seen(data: ImageData, recipe: Recipe) -> np.ndarray:

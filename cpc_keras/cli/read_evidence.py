@@ -22,19 +22,16 @@ def read_evidence(directory: pathlib.Path, *, name: str | None = None) -> RunEvi
     """
     directory = pathlib.Path(directory)
     results = _json(directory / "results.json", {})
-    # Where the pre-training seeds lie: beside, in folders, or here.
+    # Where the pre-training seeds lie: beside, in folders, or here. Presets have no metrics.
     seeds = [directory / run for run in results.get("runs", ())]
-    if not any((seed / "metrics.csv").exists() for seed in seeds):
+    seeds = [seed.parent if seed.name == "artifact" else seed for seed in seeds]
+    if not any(seed.exists() for seed in seeds):
         seeds = [path.parent for path in sorted(directory.glob("*/metrics.csv"))]
     if not seeds or (directory / "metrics.csv").exists():
         seeds = [directory, *(seed for seed in seeds if seed.resolve() != directory.resolve())]
     histories = [rows for seed in seeds if (rows := read_metrics(seed / "metrics.csv"))]
-    curves = [_json(path / "iteration_curve.json", []) for path in (directory, *seeds)]
-    curve = next((curve for curve in curves if curve), [])
-    if isinstance(curve, dict):
-        curve = curve.get("curve", curve.get("results", []))
     pictures = load_pictures(directory)
-    if not (results or histories or curve or pictures):
+    if not (results or histories or pictures):
         raise FileNotFoundError(
             f"{directory} holds nothing to report. Expected a run of cpc-keras pretrain "
             "(metrics.csv) or what cpc-keras evaluate wrote (results.json)."
@@ -46,7 +43,7 @@ def read_evidence(directory: pathlib.Path, *, name: str | None = None) -> RunEvi
         name=name or directory.resolve().name,
         results=results,
         histories=histories,
-        iteration_curve=curve,
+        iteration_curves=results.get("iteration_curves", []),
         pictures=pictures,
         facts=_pretraining_facts(preset),
         config=config,

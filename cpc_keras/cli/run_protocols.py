@@ -1,6 +1,5 @@
 """The protocols of `cpc-keras evaluate` that need all labels once."""
 
-import json
 import pathlib
 
 import keras
@@ -28,8 +27,6 @@ def run_protocols(
 ) -> list[dict]:
     """Measure an encoder with all labels, by each protocol that is not measured yet.
 
-    The iteration curve goes into `iteration_curve.json` of the run, where it has kept encoders.
-
     Args:
         encoder: images to features.
         splits: labelled training and test images.
@@ -39,30 +36,39 @@ def run_protocols(
         on_result: called with each new result, for example to save it.
 
     Returns:
-        Results of "linear_probe" and "nearest_neighbors".
+        What each protocol gave; of "iteration_curve", where the run has kept encoders, `points`,
+        each with `epoch`, `step`, `accuracy` and the `protocol` that it was measured by.
     """
     train, test = splits
     results = [r for r in done if r["protocol"] in names]
+
+    def add(result):
+        results.append(result)
+        on_result(result)
+
+    missing = [n for n in names if n not in {r["protocol"] for r in results}]
     wanted = {"linear_probe": linear_probe, "nearest_neighbors": nearest_neighbors}
-    missing = [n for n in wanted if n in names and n not in {r["protocol"] for r in results}]
-    if missing:
+    features = [name for name in wanted if name in missing]
+    if features:
         parts = [(extract_features(encoder, p.images), p.require_labels()) for p in splits]
-        for name in missing:
+        for name in features:
             options = {"groups": train.groups} if name == "linear_probe" else {}
-            results.append(wanted[name](None, *parts, test_groups=test.groups, **options))
-            on_result(results[-1])
-    if "iteration_curve" in names and saved_encoders(run):
-        _write_curve(run, (train.images, train.labels), (test.images, test.labels))
+            add(wanted[name](None, *parts, test_groups=test.groups, **options))
+    if "iteration_curve" in missing and saved_encoders(run):
+        add(_curve(run, train, test))
     return results
 
 
-def _write_curve(run, train, test):
+def _curve(run, train, test):
     from tqdm import tqdm
 
+    told = ("epoch", "step", "accuracy", "protocol")
     with tqdm(desc="iteration curve", total=len(saved_encoders(run)), unit="encoder") as bar:
         curve = iteration_curve(
-            run, train, test, num_resamples=0, on_result=lambda result: bar.update()
+            run,
+            *((part.images, part.require_labels()) for part in (train, test)),
+            num_resamples=0,
+            on_result=lambda result: bar.update(),
         )
-    partial = run / "iteration_curve.partial.json"
-    partial.write_text(json.dumps(curve, indent=1))
-    partial.replace(run / "iteration_curve.json")
+    points = [{name: point[name] for name in told} for point in curve]
+    return {"protocol": "iteration_curve", "num_labels": len(train), "points": points}

@@ -11,7 +11,13 @@ import keras
 import numpy as np
 
 from cpc_keras.cli.chosen_data import drawn
-from cpc_keras.cli.options import Numbers, data_options, images_option
+from cpc_keras.cli.options import (
+    Numbers,
+    data_options,
+    groups_option,
+    images_option,
+    test_fraction_option,
+)
 from cpc_keras.data import Splits, hold_out, image_batches, label_subset, mixed_batches
 from cpc_keras.encoders import PATCH_ENCODERS
 from cpc_keras.evaluation import (
@@ -61,6 +67,8 @@ which nothing was chosen: mean ± deviation over seeds (number of seeds).
 @data_options
 @click.option("--out", required=True, type=click.Path(path_type=pathlib.Path), help="Directory.")
 @images_option
+@test_fraction_option
+@groups_option
 @click.option("--test-images", type=click.IntRange(1), help="Test images, drawn once.  [all]")
 @click.option("--only", help="Rows, separated by commas.  [default: all that are built]")
 @click.option("--seeds", type=Numbers(int), default="0,1,2", help="One run of each row for each.")
@@ -294,6 +302,7 @@ class _Comparison:
                 index=label_subset(self.train.labels, fraction, seed=unit.seed),
                 train_labels=self.train.labels,
                 test_labels=self.test.labels,
+                train_groups=self.train.groups,
             )
             cells.append(self._cell(unit, fraction, scores))
         return cells, training
@@ -320,7 +329,8 @@ class _Comparison:
             return rates[0]
         index = label_subset(self.train.labels, unit.fraction, seed=0)
         labels = self.train.labels[index]
-        fit, held_out = hold_out(labels, seed=0)
+        groups = self.train.groups
+        fit, held_out = hold_out(labels, seed=0, groups=groups if groups is None else groups[index])
         if not len(held_out):
             return rates[0]  # one label a class leaves none to choose by
         accuracies = []

@@ -7,7 +7,12 @@ from cpc_keras.evaluation.top_k_accuracy import top_k_accuracy
 
 
 def label_scores(
-    row, *, index: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray
+    row,
+    *,
+    index: np.ndarray,
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    train_groups: np.ndarray | None = None,
 ) -> dict:
     """Fit a row on labelled training images and score it once on the test images.
 
@@ -18,6 +23,8 @@ def label_scores(
         index: positions `[k]` of the labelled training images.
         train_labels: classes of all training images, `[n]`.
         test_labels: classes of the test images, `[m]`.
+        train_groups: groups of all training images, `[n]`, which that quarter leaves whole; `None`
+            for no groups.
 
     Returns:
         Dict of `top_1` and `top_5` (shares of the test images, in [0, 1]; `top_5` `None` where
@@ -32,7 +39,7 @@ def label_scores(
         >>> label_scores(row, index=np.arange(40), train_labels=labels, test_labels=labels)["top_1"]
         1.0
     """
-    setting, _ = choose_setting(row, train_labels, index)
+    setting, _ = choose_setting(row, train_labels, index, groups=train_groups)
     probabilities = row.fit_predict(index, train_labels[index], setting=setting)
     several = probabilities.shape[1] > 5
     return {

@@ -8,6 +8,7 @@ import numpy as np
 from cpc_keras.data import hold_out
 from cpc_keras.evaluation.classification_metrics import classification_metrics
 from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.known_labels import known_labels
 from cpc_keras.evaluation.sgd_probe import SGDProbe
 
 # The trials of each solver.
@@ -186,8 +187,8 @@ def linear_probe(
         held-out quarter, or None.
 
     Raises:
-        ValueError: an unknown solver, no trial, labels of one class, or features that are not
-            finite.
+        ValueError: an unknown solver, no trial, labels of one class or below 0 (none), or features
+            that are not finite.
 
     Example:
         >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
@@ -201,7 +202,7 @@ def linear_probe(
     trials = TRIALS[solver] if trials is None else tuple(trials)
     if not trials:
         raise ValueError("Expected at least one trial. Leave `trials` out for the usual ones.")
-    labels, truth = np.asarray(train[1]), np.asarray(test[1])
+    labels, truth = (known_labels(y, asked_by="linear_probe") for y in (train[1], test[1]))
     features, queries = (
         np.asarray(images, "float32").reshape(len(images), -1)
         if encoder is None

@@ -5,6 +5,7 @@ import numpy as np
 
 from cpc_keras.evaluation.classification_metrics import classification_metrics
 from cpc_keras.evaluation.extract_features import extract_features
+from cpc_keras.evaluation.known_labels import known_labels
 
 
 def nearest_neighbors(
@@ -45,7 +46,8 @@ def nearest_neighbors(
         `temperature`.
 
     Raises:
-        ValueError: numbers that make no sense, or features that are not finite.
+        ValueError: numbers that make no sense, labels below 0 (none), or features that are not
+            finite.
 
     Example:
         >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
@@ -60,7 +62,8 @@ def nearest_neighbors(
             f"{num_neighbors} and {temperature}."
         )
     (features, labels), (queries, truth) = (
-        (_unit(images, encoder, batch_size), np.asarray(labels)) for images, labels in (train, test)
+        (_unit(images, encoder, batch_size), known_labels(labels, asked_by="nearest_neighbors"))
+        for images, labels in (train, test)
     )
     several = labels.ndim == 2
     highest = labels.shape[1] - 1 if several else int(max(labels.max(), truth.max()))

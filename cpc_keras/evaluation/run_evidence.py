@@ -13,8 +13,8 @@ class RunEvidence:
         name: short, for legends and headings.
         results: what `results.json` holds: `summary`, `protocol`, `facts`, `settings`, `num_seeds`.
         histories: the rows of `metrics.csv` of each pre-training seed.
-        iteration_curve: accuracy against pre-training, dicts with `epoch` or `step`, `accuracy` and
-            perhaps `row`.
+        iteration_curves: accuracy against pre-training, of each seed that has kept encoders: dicts
+            with `epoch` or `step`, `accuracy` and perhaps `protocol`.
         pictures: what `run_pictures` gave.
         facts: further facts by name: commands, data, versions.
         config: `config.yaml` of the pre-training, as text.
@@ -24,7 +24,7 @@ class RunEvidence:
     name: str
     results: dict = dataclasses.field(default_factory=dict)
     histories: list[list[dict]] = dataclasses.field(default_factory=list)
-    iteration_curve: list[dict] = dataclasses.field(default_factory=list)
+    iteration_curves: list[list[dict]] = dataclasses.field(default_factory=list)
     pictures: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     facts: dict[str, str] = dataclasses.field(default_factory=dict)
     config: str = ""

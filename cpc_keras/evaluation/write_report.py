@@ -294,15 +294,17 @@ def _lines(run, place, history, metric, order, several, unit):
 def _iteration_chart(runs):
     lines, x_title = [], "epoch"
     for place, run in enumerate(runs):
-        curve = [point for point in run.iteration_curve if "accuracy" in point]
-        rows = dict.fromkeys(point.get("protocol", "") for point in curve)
-        for order, row in enumerate(rows):
-            points = [point for point in curve if point.get("protocol", "") == row]
+        for order, curve in enumerate(run.iteration_curves):
+            points = [point for point in curve if "accuracy" in point]
+            if not points:
+                continue
             x_title = "epoch" if all("epoch" in point for point in points) else "step"
+            row = points[0].get("protocol", "")
             title = PROTOCOL_TITLES.get(row, row) or "accuracy"
+            seed = f", seed {order}" if len(run.iteration_curves) > 1 else ""
             lines.append(
                 {
-                    "title": f"{run.name}, {title}" if len(runs) > 1 else title,
+                    "title": (f"{run.name}, {title}" if len(runs) > 1 else title) + seed,
                     "points": sorted((p[x_title], 100 * p["accuracy"]) for p in points),
                     "color": place if len(runs) > 1 else order,
                     "dashes": order % 3,

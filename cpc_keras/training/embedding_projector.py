@@ -29,7 +29,8 @@ class EmbeddingProjector(HeldOutProbe):
     Args:
         directory: TensorBoard's log directory; made if it is not there.
         images: `[n, height, width, channels]`, in [0, 255]; some thousands at most.
-        labels: their classes, integers `[n]` (below 0: none), or `None`.
+        labels: their classes, integers `[n]` (below 0: none) or 0 and 1 for each class, `[n,
+            classes]`; or `None`.
         class_names: name of each class.
         every: epochs from one writing to the next.
         encoder: by default the model's own.
@@ -93,8 +94,8 @@ class EmbeddingProjector(HeldOutProbe):
         if self._labels is None:
             return [f"image {i}" for i in range(len(self._images))]
         names = [
-            "none" if label < 0 else str(self._class_names[label] if self._class_names else label)
-            for label in self._labels
+            " ".join(str(self._class_names[i] if self._class_names else i) for i in classes)
+            for classes in map(_classes, self._labels)
         ]
         return [" ".join(name.split()) or "none" for name in names]  # a tab would be a column
 
@@ -121,3 +122,8 @@ class EmbeddingProjector(HeldOutProbe):
         partial = self._directory / f".partial-{name}"
         partial.write_bytes(content)
         partial.replace(self._directory / name)
+
+
+def _classes(label):
+    """Numbers of the classes of an image, whose label is one or has a mark for each."""
+    return np.flatnonzero(label) if np.ndim(label) else [label] if label >= 0 else []

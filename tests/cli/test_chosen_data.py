@@ -1,6 +1,7 @@
 """The data options: what they load, what a run keeps of them, what an evaluation takes over."""
 
 import csv
+import json
 import os
 import pathlib
 import subprocess
@@ -134,13 +135,33 @@ def test_the_same_data_may_be_written_in_other_ways(tmp_path, data, monkeypatch)
     assert choose(tmp_path, "run", "--data", data)[0].image_size == 32
 
 
+def test_the_same_data_may_be_seen_from_elsewhere(tmp_path, monkeypatch):
+    run(tmp_path, image_size=32)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    chosen, told = choose(tmp_path, "run", "--data", "../scans")
+    assert chosen.image_size == 32 and "Taken over" in told
+    # What lies at the run's path is what it was trained on.
+    (tmp_path / "here" / "scans").mkdir()
+    chosen, told = choose(tmp_path, "run", "--data", "../scans")
+    assert chosen.image_size is None and "is taken for other data" in told
+
+
 def test_other_data_and_what_has_no_settings_tell_nothing(tmp_path):
     run(tmp_path, image_size=32, test_fraction=0.4)
     (tmp_path / "bare").mkdir()
-    for where, data in (("run", "others"), ("bare", "scans")):
+    for where, data, line in (
+        (
+            "run",
+            "others",
+            f"{tmp_path / 'run'} was pre-trained on scans: others is taken for other",
+        ),
+        ("bare", "scans", ""),
+    ):
         arguments = ("--data", data, "--test-fraction", 0.3)
         chosen, told = choose(tmp_path, where, *arguments)
-        assert chosen == ChosenData(data, test_fraction=0.3) and told == ""
+        assert chosen == ChosenData(data, test_fraction=0.3) and told.startswith(line)
+        assert line or not told
 
 
 @pytest.mark.parametrize(
@@ -346,7 +367,13 @@ def test_embed_takes_over_the_pixel_range_of_the_run(tmp_path, monkeypatch):
         arguments = [str(tmp_path / "run"), "--data", "x", "--out", "y", *options]
         result = CliRunner().invoke(embed, arguments)
         assert result.exception is None, result.output
-    assert seen == [(0, 4095), (0, 100)]
+    # An artifact that was exported elsewhere tells it by itself.
+    (tmp_path / "copy").mkdir()
+    facts = {"facts": {"pixel_range": "-1024,3071"}}
+    (tmp_path / "copy" / "preset.json").write_text(json.dumps(facts))
+    result = CliRunner().invoke(embed, [str(tmp_path / "copy"), "--data", "x", "--out", "y"])
+    assert result.exception is None, result.output
+    assert seen == [(0, 4095), (0, 100), (-1024, 3071)]
 
 
 def test_methods_with_labels_see_those_that_there_are(scans, monkeypatch):

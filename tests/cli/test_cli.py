@@ -257,8 +257,9 @@ def test_evaluate_prints_a_table_and_writes_results_and_report(evaluated):
     assert results["facts"]["pre-training"].endswith("32 images, no labels")
     assert results["facts"]["overlap"].startswith("0 of 16 test images are also training images")
     assert all(0 <= low <= high <= 1 for low, high in (c["interval"] for c in results["summary"]))
-    curve = json.loads((out / "iteration_curve.json").read_text())
+    (curve,) = results["iteration_curves"]
     assert [(p["epoch"], p["step"]) for p in curve] == [(0, 0), (1, 4), (2, 8)]
+    assert not [*out.rglob("iteration_curve*")]
     assert "<svg" in (out / "report.html").read_text()
     assert sorted(path.name for path in (out / "subsets").iterdir()) == [
         "0.5-draw-0.csv",
@@ -523,6 +524,8 @@ def test_export_writes_the_newest_checkpoint_and_overwrites_only_on_demand(
 
 def test_describe_tells_of_recipes_runs_and_artifacts(pretrained, capsys):
     out, _ = pretrained
+    larger = ("--image-size", 64, "--set", "model.patch_size=16", "--set", "model.patch_stride=8")
+    assert "7x7" in run(capsys, "describe", "default", *larger)[1]
     status, printed, error = run(capsys, "describe", "default", "--batch-size", "16")
     assert status == 0, error
     # 16 images of 7 x 7 patches; five rows of seven predict two rows ahead.

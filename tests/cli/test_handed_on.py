@@ -9,7 +9,7 @@ import pytest
 from cpc_keras import CPCModel
 from cpc_keras.cli.evaluate import _num_steps, _pretraining, compare
 from cpc_keras.cli.main import cli
-from cpc_keras.cli.measure_runs import RunMeasurement
+from cpc_keras.cli.measure_runs import RunMeasurement, _require_own_starts
 from cpc_keras.cli.pretrain import STARTED, STEP_BACKS
 from cpc_keras.cli.run_protocols import run_protocols
 from cpc_keras.data import ImageData, Splits
@@ -107,6 +107,7 @@ def test_fine_tuning_weights_classes_as_it_is_told(option, passed, tmp_path, mon
     data = ("--data", tmp_path / "scans.npz", "--test-fraction", 0.5)
     run("finetune", tmp_path / "run", *data, "--out", tmp_path / "out", *arguments)
     assert seen["class_weight"] == passed
+    assert seen["facts"]["test_fraction"] == 0.5
 
 
 def test_the_rows_compare_the_trained_encoder_with_an_untrained_one(told, tmp_path, monkeypatch):
@@ -140,6 +141,9 @@ def test_pre_training_on_all_images_has_seen_the_test_images(capsys):
     before = f"elsewhere, 9 images, no labels{STARTED}made up, 40 images, no labels"
     assert "were among them" in _pretraining(splits, 40, [before])
     assert capsys.readouterr().err
+    # However the place is written.
+    assert "were among them" in _pretraining(splits, 40, ["folder:./made up, 40 images, no labels"])
+    assert capsys.readouterr().err
     assert "among" not in _pretraining(splits, 40, ["made up, 30 images, no labels"])
     assert not capsys.readouterr().err
 
@@ -162,3 +166,18 @@ def test_an_evaluation_divides_no_group(told, tmp_path, monkeypatch):
     with pytest.raises(Enough):
         run_protocols(None, splits, names=("linear_probe",), run=tmp_path, done=[], on_result=print)
     assert seen["linear_probe"]["groups"] is train.groups
+
+
+def test_runs_of_one_start_are_no_seeds_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def presets(**starts):
+        return {
+            tmp_path / name: {"facts": {"init": start} if start else {}}
+            for name, start in starts.items()
+        }
+
+    _require_own_starts(presets(a=None, b=None, c="elsewhere"))
+    for of_one in ({"a": None, "b": "a"}, {"b": "x/artifact", "c": str(tmp_path / "x")}):
+        with pytest.raises(ValueError, match=r"or began with them \(--init\)"):
+            _require_own_starts(presets(**of_one))

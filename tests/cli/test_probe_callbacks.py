@@ -58,6 +58,21 @@ def test_probes_leave_groups_whole_and_need_two():
     assert names(Splits(of_one, None)) == ["CollapseMonitor", "ImprovementMonitor"]
 
 
+def test_few_labels_are_all_probed_and_one_class_alone_is_not_fitted_on():
+    count = 3 * NUM_PROBED
+    images, labels = data(count).images, np.full(count, -1)
+    labels[::100] = np.arange(len(labels[::100])) % 2
+    callbacks = probe_callbacks(
+        Splits(ImageData(images, labels), None), RECIPE, every=2, num_held_out=16
+    )
+    assert len(callbacks[1]._images) == len(labels[::100])
+    groups = np.arange(30) // 15
+    of_class = ImageData(data(30).images, groups, groups=groups)
+    with pytest.warns(UserWarning, match="stand on one side"):
+        found = names(Splits(of_class, None))
+    assert found == ["CollapseMonitor", "KNNProbe", "ImprovementMonitor"]
+
+
 @pytest.mark.parametrize(
     ("splits", "watched"),
     [

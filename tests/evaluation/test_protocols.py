@@ -195,3 +195,12 @@ def test_other_solvers_and_no_trials_are_refused():
             probe.fit(np.zeros((3, 2)), np.full(3, 4))
     with pytest.raises(ValueError, match="learning rate above 0"):
         SGDProbe(0.0)
+
+
+@pytest.mark.parametrize("protocol", [linear_probe, nearest_neighbors])
+@pytest.mark.parametrize("part", [0, 1])
+def test_images_without_a_label_are_no_class(protocol, part):
+    data = [(np.eye(4, dtype="float32"), np.array([0, 1, 0, 1])) for _ in range(2)]
+    data[part][1][2] = -1
+    with pytest.raises(ValueError, match="1 labels below 0 of 4, which mean none"):
+        protocol(None, *data)

@@ -104,9 +104,12 @@ def evidence(name, *, seed=0, ahead=0.1, seeds=3, **kwargs):
         name=name,
         results=results(rng, ahead=ahead, seeds=seeds),
         histories=[history(first=4.0 + i / 10) for i in range(seeds)],
-        iteration_curve=[
-            {"epoch": e, "step": 10 * e, "accuracy": 0.5, "protocol": "nearest_neighbors"}
-            for e in (0, 3, 6, 12)
+        iteration_curves=[
+            [
+                {"epoch": e, "step": 10 * e, "accuracy": top_1, "protocol": "nearest_neighbors"}
+                for e in (0, 3, 6, 12)
+            ]
+            for top_1 in (0.5, 0.6)
         ],
         pictures=pictures(rng, **kwargs),
         facts={"pre-training command": "cpc-keras pretrain --out run"},

@@ -68,6 +68,12 @@ def test_large_and_many_channel_images_are_made_small(tmp_path):
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
 
 
+def test_images_of_several_classes_are_named_by_all(tmp_path):
+    images, labels = np.zeros((3, 4, 4, 1), "uint8"), np.array([[1, 0], [1, 1], [0, 0]])
+    write(tmp_path, images, labels=labels, class_names=("a", "b"))
+    assert (tmp_path / "metadata.tsv").read_text().split("\n") == ["a", "a b", "none", ""]
+
+
 def test_labels_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="2 labels for 3 images"):
         EmbeddingProjector(tmp_path, np.zeros((3, 4, 4, 1)), [0, 1])
