@@ -37,12 +37,12 @@ def folder(
 ) -> Splits:
     """Finds the images below a directory, and reads them into one uint8 array or on demand.
 
-    Files: JPEG, PNG, BMP, GIF, WebP and TIFF (of animations and several pages the first), by
-    extension in any case; hidden files and folders are ignored, links are followed. Images are
-    turned as their EXIF orientation says; palette, CMYK and colour with alpha become RGB; without
-    `pixel_range`, 16 bits are scaled by their full range. Images of other numbers of channels are
-    `.npy` files, or TIFF with the extra "tiff". A file that cannot be read is skipped and listed in
-    `ImageData.skipped`, with one warning for all.
+    Files: JPEG, PNG, BMP, GIF, WebP, TIFF and PBM to PPM (of animations and several pages the
+    first), by extension in any case; hidden files and folders are ignored, links are followed.
+    Images are turned as their EXIF orientation says; palette, CMYK and colour with alpha become
+    RGB; without `pixel_range`, 16 bits are scaled by their full range. Images of other numbers of
+    channels are `.npy` files, or TIFF with the extra "tiff". A file that cannot be read, as of HEIC
+    or DICOM, is skipped and listed in `ImageData.skipped`, with one warning for all.
 
     Splits: `train/` or `training/` beside `test/`, `testing/`, `val/`, `valid/`, `validation/`,
     `dev/` or `eval/` (the first there is, and where the train images have classes the first whose
@@ -86,15 +86,21 @@ def folder(
     """
     root = pathlib.Path(path).expanduser()
     _require_directory(root)
-    files = find_image_files(root)
-    if not files:
+    found = find_image_files(root)
+    if not found.images:
         raise ValueError(_nothing_found(root))
-    groups = _split_files(files, folder_classes)
+    groups = _split_files(found.images, folder_classes)
     if folder_classes:
         _refuse_splits_as_classes(root, groups)
     if groups.left_out:
         warnings.warn(_left_out(root, groups), stacklevel=4)
     files = groups.train + groups.test
+    skipped = {
+        file: SkippedFile(str(root.joinpath(*file)), reason)
+        for file, reason in found.not_read.items()
+        if groups.part_of(file)
+    }
+    num_files = len(files) + len(skipped)
     if not in_memory:
         if image_size is None or channels is None:
             raise ValueError(
@@ -103,7 +109,9 @@ def folder(
                 "needed. Try image_size=96, channels=3 (--image-size 96 --channels 3)."
             )
         fit = {"image_size": image_size, "channels": channels, "pixel_range": pixel_range}
-        return _on_demand(path, root, groups, fit)
+        if skipped:
+            warnings.warn(_skipped(root, list(skipped.values()), num_files), stacklevel=4)
+        return _on_demand(path, root, groups, fit, skipped)
     stored = StoredValues()
     paths = [root.joinpath(*file) for file in files]
     images, reasons = read_images(
@@ -114,13 +122,13 @@ def folder(
         stored=stored,
         source=f"folder {root}",
     )
-    skipped = {
+    skipped |= {
         file: SkippedFile(str(path), reason)
         for file, path, reason in zip(files, paths, reasons, strict=True)
         if reason is not None
     }
     if skipped:
-        warnings.warn(_skipped(root, list(skipped.values()), len(files)), stacklevel=4)
+        warnings.warn(_skipped(root, list(skipped.values()), num_files), stacklevel=4)
 
     train = [file for file in groups.train if file not in skipped]
     test = [file for file in groups.test if file not in skipped]
@@ -134,26 +142,36 @@ def folder(
     train_labels = _positions(train, groups.depth, class_names) if class_names else None
     test_labels = _label_test(test, groups.depth, class_names, root)
 
-    def part(rows: slice, labels: np.ndarray | None, names: list[_File], all_files: list[_File]):
+    def part(name: str, rows: slice, labels: np.ndarray | None, files: list[_File]) -> ImageData:
         return ImageData(
             images=images[rows],
             labels=labels,
             class_names=class_names,
-            names=tuple("/".join(name) for name in names),
-            skipped=tuple(skipped[file] for file in all_files if file in skipped),
+            names=tuple("/".join(file) for file in files),
+            skipped=tuple(
+                skipped[file] for file in sorted(skipped) if groups.part_of(file) == name
+            ),
             source=f"folder:{path}",
             stored_values=stored.ranges(),
         )
 
     return Splits(
-        part(slice(len(train)), train_labels, train, groups.train),
-        part(slice(len(train), None), test_labels, test, groups.test) if test else None,
+        part("train", slice(len(train)), train_labels, train),
+        part("test", slice(len(train), None), test_labels, test) if test else None,
     )
 
 
-def _on_demand(path: str | os.PathLike, root: pathlib.Path, groups: _Groups, fit: dict) -> Splits:
-    def part(files: list[_File]) -> ImageData:
-        images = ImageFiles([root.joinpath(*file) for file in files], **fit)
+def _on_demand(
+    path: str | os.PathLike,
+    root: pathlib.Path,
+    groups: _Groups,
+    fit: dict,
+    skipped: dict[_File, SkippedFile],
+) -> Splits:
+    def part(name: str, files: list[_File]) -> ImageData:
+        not_read = [found for file, found in skipped.items() if groups.part_of(file) == name]
+        paths = [root.joinpath(*file) for file in files]
+        images = ImageFiles(paths, skipped=not_read, **fit)
         return ImageData(
             images=images,
             names=tuple("/".join(file) for file in files),
@@ -161,7 +179,7 @@ def _on_demand(path: str | os.PathLike, root: pathlib.Path, groups: _Groups, fit
             source=f"folder:{path}",
         )
 
-    return Splits(part(groups.train), part(groups.test) if groups.test else None)
+    return Splits(part("train", groups.train), part("test", groups.test) if groups.test else None)
 
 
 def _require_directory(root: pathlib.Path) -> None:
@@ -198,11 +216,21 @@ class _Groups(NamedTuple):
     left_out: dict[str, int]
     depth: int  # Number of folders above the class folders.
 
+    def part_of(self, file: _File) -> str | None:
+        """The split that a file belongs to; None if it is left out."""
+        if self.test_name is None:
+            return "train"
+        return {self.train_name: "train", self.test_name: "test"}.get(_top(file))
+
+
+def _top(file: _File) -> str:
+    return file[0].lower() if len(file) > 1 else "(no folder)"
+
 
 def _split_files(files: list[_File], folder_classes: bool) -> _Groups:
     tops = collections.defaultdict(list)
     for file in files:
-        tops[file[0].lower() if len(file) > 1 else "(no folder)"].append(file)
+        tops[_top(file)].append(file)
     train_name = next((name for name in _TRAIN_NAMES if name in tops), None)
     test_names = [name for name in _TEST_NAMES if name in tops]
     if train_name is None or not test_names:

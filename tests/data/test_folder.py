@@ -56,11 +56,8 @@ def test_other_and_hidden_files_are_ignored(tmp_path):
 
 
 def test_extensions_count_in_any_case(tmp_path):
-    assert folder(_make(tmp_path, "a.PNG", "b.Jpg", "c.TIFF")).train.names == (
-        "a.PNG",
-        "b.Jpg",
-        "c.TIFF",
-    )
+    files = ("a.PNG", "b.Jpg", "c.TIFF", "d.Jfif", "e.pgm", "f.PPM")
+    assert folder(_make(tmp_path, *files)).train.names == files
 
 
 def test_links_are_followed_and_loops_are_not(tmp_path):
@@ -175,6 +172,27 @@ def test_a_truncated_file_is_skipped_and_listed(tmp_path):
     assert [file.path for file in train.skipped] == [str(tmp_path / "train/2.png")]
     assert [file.path for file in test.skipped] == [str(tmp_path / "test/1.png")]
     assert train.skipped[0].reason
+
+
+@pytest.mark.parametrize("options", [{}, {"in_memory": False, "image_size": (4, 4), "channels": 1}])
+def test_images_of_formats_that_are_not_read_are_listed_with_what_to_do(tmp_path, options):
+    _make(tmp_path, "train/a/1.png", "train/b/1.png", "test/a/1.png", "val/1.png")
+    files = ["train/a/0.HEIC", "train/2.nii.gz", "test/a/2.dcm", "val/2.dcm"]
+    for file in (*files, "train/notes.txt", "train/b/1.json", "train/.DS_Store"):
+        (tmp_path / file).touch()
+    with pytest.warns(UserWarning) as caught:
+        train, test = folder(tmp_path, **options)
+    left_out, skipped = (str(warning.message) for warning in caught)
+    assert "left out: val (1 files)" in left_out and "skipped 3 of 6 files" in skipped
+    assert [(file.path, file.reason) for file in train.skipped] == [
+        (
+            str(tmp_path / file),
+            f"files of {extension} are not read; convert them to PNG, JPEG or TIFF",
+        )
+        for file, extension in (("train/2.nii.gz", ".nii.gz"), ("train/a/0.HEIC", ".heic"))
+    ]
+    assert [file.path for file in test.skipped] == [str(tmp_path / "test/a/2.dcm")]
+    assert options or train.labels.tolist() == [0, 1]
 
 
 def test_one_warning_counts_all_skipped_files_and_names_three(tmp_path):
