@@ -78,6 +78,12 @@ def decode_image(
 
     def of_pillow(file) -> np.ndarray:
         with Image.open(file) as image:
+            if pixel_range is not None and _is_scaled(image):
+                raise ValueError(
+                    "PGM or PPM of other than 8 bits, or 16 in grey, which Pillow scales by the "
+                    "maximum in the file, so that a pixel range (--pixel-range) cannot hold; store "
+                    "it as TIFF or .npy"
+                )
             if not _is_cut_to_8_bits(image):
                 return fit(ImageOps.exif_transpose(image))
             if pixel_range is not None:
@@ -102,6 +108,15 @@ def _is_cut_to_8_bits(image: Image.Image) -> bool:
     """Whether Pillow leaves the lower 8 of 16 bits out, as it does of colours."""
     is_deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
     return not is_deep and any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def _is_scaled(image: Image.Image) -> bool:
+    """Whether Pillow scales the pixels of a PGM or PPM, by the maximum in its header."""
+    if image.format != "PPM" or image.mode not in ("L", "I", "RGB"):
+        return False
+    arguments = image.tile[0][3]
+    kept = 65535 if image.mode == "I" else 255
+    return isinstance(arguments, tuple) and arguments[-1] != kept
 
 
 def attempt(read: Callable[[], Result], path: pathlib.Path | bytes) -> Result | Unreadable:

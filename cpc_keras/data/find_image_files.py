@@ -5,11 +5,36 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy"),
+    *(".pbm", ".pgm", ".pnm", ".ppm"),
+)
+# Images that are not read. Nobody would know that they are missing, were they not told.
+NOT_READ = (
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".tga", ".exr"),
+    # Of cameras.
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef"),
+    # Of medicine and microscopes.
+    *(".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"),
+    *(".svs", ".ndpi", ".mrxs", ".scn", ".czi", ".lif", ".nd2"),
+)
 
 
-def find_image_files(root: pathlib.Path) -> list[tuple[str, ...]]:
+class FoundFiles(NamedTuple):
+    """What is below a directory.
+
+    Attributes:
+        images: The path of every file that looks like an image, part by part, sorted.
+        not_read: The same of images in formats that are not read, each with the reason.
+    """
+
+    images: list[tuple[str, ...]]
+    not_read: dict[tuple[str, ...], str]
+
+
+def find_image_files(root: pathlib.Path) -> FoundFiles:
     """Lists the files that look like images, by extension in any case.
 
     Hidden files and folders are left out, links are followed, and no file is opened.
@@ -18,13 +43,23 @@ def find_image_files(root: pathlib.Path) -> list[tuple[str, ...]]:
         root: An existing directory.
 
     Returns:
-        The path of every file below `root`, part by part, sorted.
+        Images, and those in formats that are not read.
 
     Example:
         >>> find_image_files(pathlib.Path("."))
-        []
+        FoundFiles(images=[], not_read={})
     """
-    return sorted(file for file in visible_files(root) if file[-1].lower().endswith(EXTENSIONS))
+    found = FoundFiles([], {})
+    for file in sorted(visible_files(root)):
+        name = file[-1].lower()
+        if name.endswith(EXTENSIONS):
+            found.images.append(file)
+        elif name.endswith(NOT_READ):
+            extension = next(extension for extension in NOT_READ if name.endswith(extension))
+            found.not_read[file] = (
+                f"files of {extension} are not read; convert them to PNG, JPEG or TIFF"
+            )
+    return found
 
 
 def visible_files(root: pathlib.Path) -> Iterator[tuple[str, ...]]:

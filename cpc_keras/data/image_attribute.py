@@ -11,7 +11,9 @@ from cpc_keras.data.image_data import ImageData
 _NAMES = ("name", "file", "path", "filename", "image")
 
 
-def image_attribute(data: ImageData, spec: str, *, what: str) -> list[str | None]:
+def image_attribute(
+    data: ImageData, spec: str, *, what: str, other: ImageData | None = None
+) -> list[str | None]:
     """Finds a text for every image in a column of a CSV file, or in its path.
 
     Args:
@@ -22,14 +24,16 @@ def image_attribute(data: ImageData, spec: str, *, what: str) -> list[str | None
             column `name` (or `file`, `path`, `filename`, `image`), which holds the path below the
             directory or its last part; where the images have no names, row by row.
         what: What the texts are, for messages: `"groups"`, `"labels"`.
+        other: The other split of the same source: a row that gives a file's name alone is not that
+            of two images, wherever they are.
 
     Returns:
         A text for each image; None where the table has no row of it.
 
     Raises:
         FileNotFoundError: If there is no such CSV file.
-        ValueError: If `spec` is none of these, an image has no such folder, or a name in the table
-            fits several texts.
+        ValueError: If `spec` is none of these, an image has no such folder, a name in the table
+            fits several texts, or it has fewer rows than there are images of this name.
 
     Example:
         >>> data = ImageData(np.zeros((2, 8, 8, 1), "uint8"), names=("p1/a.png", "p2/b.png"))
@@ -40,7 +44,7 @@ def image_attribute(data: ImageData, spec: str, *, what: str) -> list[str | None
     if place == "level" and column.lstrip("-").isdigit() and int(column):
         return _of_folders(data, int(column), what)
     if place.lower().endswith(".csv") and column:
-        return _of_table(data, pathlib.Path(place).expanduser(), column, what)
+        return _of_table(data, other, pathlib.Path(place).expanduser(), column, what)
     raise ValueError(
         f"{what}: received {spec!r}. Expected level:NUMBER, a folder of the images' paths, "
         "or FILE.csv:COLUMN. Try level:1 for the first folder below the data."
@@ -67,7 +71,9 @@ def _of_folders(data: ImageData, level: int, what: str) -> list[str | None]:
     return found
 
 
-def _of_table(data: ImageData, path: pathlib.Path, column: str, what: str) -> list[str | None]:
+def _of_table(
+    data: ImageData, other: ImageData | None, path: pathlib.Path, column: str, what: str
+) -> list[str | None]:
     if not path.exists():
         raise FileNotFoundError(f"{what}: received {str(path)!r}, which does not exist.")
     try:
@@ -102,8 +108,12 @@ def _of_table(data: ImageData, path: pathlib.Path, column: str, what: str) -> li
     found: dict[str, list[str]] = {}
     for row, text in zip(rows, texts, strict=True):
         found.setdefault(row[key], []).append(text)
-    # A name by its path, and where the table has none by its last part.
-    by = [name if name in found else name.rpartition("/")[2] for name in data.names]
+
+    def key_of(name: str) -> str:
+        """The path, and where the table does not have it its last part."""
+        return name if name in found else name.rpartition("/")[2]
+
+    by = [key_of(name) for name in data.names]
     matched = [set(found.get(key, ())) for key in by]
     torn = [name for name, texts in zip(data.names, matched, strict=True) if len(texts) > 1]
     if torn:
@@ -111,7 +121,8 @@ def _of_table(data: ImageData, path: pathlib.Path, column: str, what: str) -> li
             f"{what}: {path} has several {what} for {torn[0]} (and {len(torn) - 1} more). "
             "Expected one. Give the whole paths in the table where file names repeat."
         )
-    for key, count in collections.Counter(by).items():
+    others = [key_of(name) for name in (other and other.names) or ()]
+    for key, count in collections.Counter(by + others).items():
         if 0 < len(found.get(key, ())) < count:
             raise ValueError(
                 f"{what}: {path} has {len(found[key])} rows of {key}, and {count} images have this "

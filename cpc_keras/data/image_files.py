@@ -31,12 +31,13 @@ class ImageFiles:
         channels: 1 (grey), 3 (RGB), or the number that all of them have.
         pixel_range: `(low, high)`, the pixels that become 0 and 255; None is the whole range of 8
             or 16 bits.
+        skipped: Other files, which are known not to be readable, to be listed with these.
 
     Attributes:
         shape: `(n, height, width, channels)`.
         dtype: uint8.
         ndim: 4.
-        skipped: `SkippedFile` of each file that was found unreadable so far; grows.
+        skipped: `SkippedFile` of each file that was known or found to be unreadable so far; grows.
 
     Raises:
         ValueError: If there is no file; in indexing, if none of the files can be read.
@@ -58,6 +59,7 @@ class ImageFiles:
         image_size: tuple[int, int],
         channels: int,
         pixel_range: tuple[float, float] | None = None,
+        skipped: Sequence[SkippedFile] = (),
     ) -> None:
         if not len(paths):
             raise ValueError("ImageFiles: received no files. Expected at least one.")
@@ -68,7 +70,7 @@ class ImageFiles:
             "pixel_range": pixel_range,
         }
         self.shape = (len(self._paths), *image_size, channels)
-        self.skipped: list[SkippedFile] = []
+        self.skipped = list(skipped)
         self._bad: set[int] = set()
         self._lock = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(
@@ -127,10 +129,11 @@ class ImageFiles:
             if not isinstance(image, Unreadable):
                 return image
             self._note(candidate, SkippedFile(str(path), image.reason))
+        last = self.skipped[-1]
         raise ValueError(
-            f"ImageFiles: none of {len(self)} image files can be read, first "
-            f"{self.skipped[0].path}: {self.skipped[0].reason}. Expected images that Pillow can "
-            "open. Check that the files were copied whole, and convert other formats first."
+            f"ImageFiles: none of {len(self)} image files can be read, such as {last.path}: "
+            f"{last.reason}. Expected images that Pillow can open. Check that the files were "
+            "copied whole, and convert other formats first."
         )
 
     def _note(self, row: int, skipped: SkippedFile) -> None:
@@ -139,7 +142,7 @@ class ImageFiles:
                 return
             self._bad.add(row)
             self.skipped.append(skipped)
-            first = len(self.skipped) == 1
+            first = len(self._bad) == 1
         if first:
             warnings.warn(
                 f"ImageFiles: {skipped.path} cannot be read: {skipped.reason}. The next file "

@@ -8,7 +8,7 @@ from cpc_keras.data.image_attribute import image_attribute
 from cpc_keras.data.image_data import ImageData
 
 
-def image_groups(data: ImageData, spec: str) -> np.ndarray:
+def image_groups(data: ImageData, spec: str, *, other: ImageData | None = None) -> np.ndarray:
     """Finds the group of every image in a column of a CSV file, or in its path.
 
     Args:
@@ -18,21 +18,23 @@ def image_groups(data: ImageData, spec: str) -> np.ndarray:
             `"FILE.csv:COLUMN"` is a column of a table with a header. Its rows are matched by the
             column `name` (or `file`, `path`, `filename`, `image`), which holds the path below the
             directory or its last part; where the images have no names, row by row.
+        other: The other split of the same source: a row that gives a file's name alone is not that
+            of two images, wherever they are.
 
     Returns:
         Names `[n]`, str: no split may divide those that are equal.
 
     Raises:
         FileNotFoundError: If there is no such CSV file.
-        ValueError: If `spec` is none of these, an image has no such folder or row, or a name in
-            the table fits several groups.
+        ValueError: If `spec` is none of these, an image has no such folder or row, a name in the
+            table fits several groups, or it has fewer rows than there are images of this name.
 
     Example:
         >>> data = ImageData(np.zeros((2, 8, 8, 1), "uint8"), names=("p1/a.png", "p2/b.png"))
         >>> image_groups(data, "level:1").tolist()
         ['p1', 'p2']
     """
-    groups = image_attribute(data, spec, what="groups")
+    groups = image_attribute(data, spec, what="groups", other=other)
     missing = [position for position, group in enumerate(groups) if not group]
     if missing:
         names = data.names or [f"number {position}" for position in range(len(data))]

@@ -26,9 +26,9 @@ def label_images(splits: Splits, spec: str) -> Splits:
     Raises:
         FileNotFoundError: If there is no such CSV file.
         ValueError: If `spec` is none of these, an image has no such folder, a name in the table
-            fits several labels, no train image has a label, a class is among the test images alone,
-            or the images are read when they are needed (where a file that cannot be read is
-            replaced by another, whose label would be wrong).
+            fits several labels or several images, no train image has a label, a class is among the
+            test images alone, or the images are read when they are needed (where a file that cannot
+            be read is replaced by another, whose label would be wrong).
 
     Example:
         >>> names = ("p1/ill/a.png", "p2/well/b.png")
@@ -45,7 +45,8 @@ def label_images(splits: Splits, spec: str) -> Splits:
             "(in_memory=False, --stream). Expected images in memory: where a file cannot be read, "
             "another image stands in, and its label would be wrong. Leave one of the two out."
         )
-    found = [part and _texts(part, spec) for part in splits]
+    train, test = splits
+    found = [_texts(train, spec, test), test and _texts(test, spec, train)]
     class_names = tuple(sorted({text for text in found[0] if text}))
     if not class_names:
         raise ValueError(
@@ -68,8 +69,8 @@ def label_images(splits: Splits, spec: str) -> Splits:
     return Splits(*parts)
 
 
-def _texts(data: ImageData, spec: str) -> list[str]:
-    return [text or "" for text in image_attribute(data, spec, what="labels")]
+def _texts(data: ImageData, spec: str, other: ImageData | None) -> list[str]:
+    return [text or "" for text in image_attribute(data, spec, what="labels", other=other)]
 
 
 def _labeled(

@@ -182,8 +182,10 @@ def _refuse_rows_for_two_parts(splits: Splits, what: str, spec: str) -> None:
 def _with_groups(splits: Splits, spec: str) -> Splits:
     from cpc_keras.data.image_groups import image_groups
 
-    parts = [part and dataclasses.replace(part, groups=image_groups(part, spec)) for part in splits]
-    train, test = parts
+    def grouped(part: ImageData | None, other: ImageData | None) -> ImageData | None:
+        return part and dataclasses.replace(part, groups=image_groups(part, spec, other=other))
+
+    train, test = grouped(*splits), grouped(*reversed(splits))
     shared = [] if test is None else sorted(set(train.groups) & set(test.groups))
     if shared:
         raise ValueError(

@@ -73,9 +73,9 @@ def read_images(
     }
     if not found:
         _raise_nothing_readable(source, paths, [header.reason for header in headers])
-    size = tuple(image_size) if image_size else _only_size(found, source)
+    size = tuple(image_size) if image_size else _only_size(found, pixel_range, source)
     if channels is None:
-        channels = _only_channels(found, source)
+        channels = _only_channels(found, pixel_range, source)
     require_memory((len(found), *size, channels), source=source)
     images = np.empty((len(paths), *size, channels), np.uint8)
 
@@ -148,11 +148,14 @@ def _of_array(image: np.ndarray) -> _Header:
     return _Header(image.shape[:2], image.shape[2])
 
 
-def _is_readable(path: pathlib.Path) -> bool:
-    return not isinstance(decode_image(path, image_size=(1, 1)), Unreadable)
+def _is_readable(path: pathlib.Path, pixel_range: tuple[float, float] | None) -> bool:
+    image = decode_image(path, image_size=(1, 1), pixel_range=pixel_range)
+    return not isinstance(image, Unreadable)
 
 
-def _only_size(found: dict[pathlib.Path, _Header], source: str) -> tuple[int, int]:
+def _only_size(
+    found: dict[pathlib.Path, _Header], pixel_range: tuple[float, float] | None, source: str
+) -> tuple[int, int]:
     """The one size of the images; a broken file's header may hold any, and does not count."""
     groups = collections.defaultdict(list)
     for path, header in found.items():
@@ -161,14 +164,16 @@ def _only_size(found: dict[pathlib.Path, _Header], source: str) -> tuple[int, in
         return next(iter(groups))
     sizes = []
     for size, paths in sorted(groups.items(), key=lambda item: -len(item[1])):
-        if any(_is_readable(path) for path in paths):
+        if any(_is_readable(path, pixel_range) for path in paths):
             sizes.append(size)
         if len(sizes) == 2:
             raise MixedSizesError(source, [header.size for header in found.values()])
     return sizes[0] if sizes else next(iter(groups))
 
 
-def _only_channels(found: dict[pathlib.Path, _Header], source: str) -> int:
+def _only_channels(
+    found: dict[pathlib.Path, _Header], pixel_range: tuple[float, float] | None, source: str
+) -> int:
     """The number of channels of all images; a broken file's header does not count."""
     groups = collections.defaultdict(list)
     for path, header in found.items():
@@ -176,7 +181,9 @@ def _only_channels(found: dict[pathlib.Path, _Header], source: str) -> int:
     if len(groups) == 1:
         return next(iter(groups))
     counts = sorted(
-        count for count, paths in groups.items() if any(_is_readable(path) for path in paths)
+        count
+        for count, paths in groups.items()
+        if any(_is_readable(path, pixel_range) for path in paths)
     )
     if set(counts) <= {1, 3}:
         return max(counts, default=1)

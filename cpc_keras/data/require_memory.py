@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import pathlib
+
+# Of a container (cgroup v2, then v1): folder, limit, what is used, and in `memory.stat` the cache.
+_CONTAINERS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        ("total_inactive_file", "total_active_file"),
+    ),
+)
 
 
 def require_memory(shape: tuple[int, ...], *, source: str) -> None:
@@ -48,7 +58,18 @@ def _available_bytes() -> int | None:
             available.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         except (AttributeError, OSError, ValueError):
             return None
-    # A container's limit, which /proc/meminfo does not know; "max" where there is none.
-    with contextlib.suppress(OSError, ValueError):
-        available.append(int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(available)
+    left = (_left_in_container(*container) for container in _CONTAINERS)
+    return min([*available, *(count for count in left if count is not None)])
+
+
+def _left_in_container(folder: str, limit: str, used: str, cache: tuple[str, str]) -> int | None:
+    """What is left of a limit that /proc/meminfo does not know; None where there is none."""
+    files = pathlib.Path(folder)
+    try:
+        left = int((files / limit).read_text()) - int((files / used).read_text())
+        fields = (files / "memory.stat").read_text().split()
+        # Files that were read count as used, and give way like those of MemAvailable.
+        left += sum(int(fields[fields.index(name) + 1]) for name in cache)
+    except (OSError, ValueError):  # no such files, or "max"
+        return None
+    return max(left, 0)

@@ -6,6 +6,7 @@ import difflib
 import functools
 import os
 import pathlib
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-_TEST_NAMES = ("test", "validation")
+_TEST_NAMES = ("test", "validation", "val")
 
 
 def tfds_source(
@@ -32,9 +33,10 @@ def tfds_source(
     """Loads the train and test images of a TFDS dataset.
 
     The dataset's features `image` and, where there is one integer an image, `label` are used. The
-    test split is `test`, else `validation`. Prepared data is looked for in the directory named by
-    the environment variable `TFDS_DATA_DIR` (else TFDS's own default); what is not there is
-    downloaded and prepared into it.
+    test split is `test`, else `validation`, else `val`; where the train images have labels, the
+    first of them that has labels too, with a warning where another comes before it. Prepared data
+    is looked for in the directory named by the environment variable `TFDS_DATA_DIR` (else TFDS's
+    own default); what is not there is downloaded and prepared into it.
 
     Args:
         name: TFDS name, with config and version where wanted: `"cifar10"`, `"cifar10:3.0.2"`.
@@ -45,7 +47,7 @@ def tfds_source(
 
     Returns:
         Train and test images in the order of the dataset's files; test is None where there is
-        neither split. Labels below 0 throughout (a hidden test set) become None.
+        no such split. Labels below 0 throughout (a hidden test set) become None.
 
     Raises:
         ImportError: If tensorflow-datasets is not installed.
@@ -72,14 +74,25 @@ def tfds_source(
             f"tfds:{name}: received a dataset with the splits {', '.join(splits)}. Expected one "
             "named train. Choose another dataset, or another config (tfds:NAME/CONFIG)."
         )
-    test_name = next((split for split in _TEST_NAMES if split in splits), None)
-
     fit = {"image_size": image_size, "channels": channels, "pixel_range": pixel_range}
 
     def load(split: str) -> ImageData:
         return _load_split(builder, split, fit, f"tfds:{name}")
 
-    return Splits(load("train"), load(test_name) if test_name else None)
+    train = load("train")
+    names = [split for split in _TEST_NAMES if split in splits]
+    if not names:
+        return Splits(train)
+    test_name = names[0]
+    if train.labels is not None and len(names) > 1:
+        test_name = next((split for split in names if _has_labels(builder, split)), test_name)
+    if test_name != names[0]:
+        warnings.warn(
+            f"tfds:{name}: the split {names[0]} has no labels. The test images are those of "
+            f"{test_name}, which has.",
+            stacklevel=4,
+        )
+    return Splits(train, load(test_name))
 
 
 def _find_builder(name: str, tfds) -> tfds.core.DatasetBuilder:
@@ -120,6 +133,18 @@ def _check_image(name: str, builder: tfds.core.DatasetBuilder) -> None:
             f"tfds:{name}: received images of type {np.dtype(image.np_dtype)}. Expected uint8 or "
             "uint16. Build a uint8 array yourself and pass it to image_batches."
         )
+
+
+def _has_labels(builder: tfds.core.DatasetBuilder, split: str) -> bool:
+    """Whether a split has a label, from 0 on; decodes no image."""
+    import tensorflow_datasets as tfds
+
+    dataset = builder.as_dataset(
+        split=split,
+        decoders=tfds.decode.PartialDecoding({"label": True}),
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+    return any(example["label"] >= 0 for example in dataset.as_numpy_iterator())
 
 
 def _load_split(builder: tfds.core.DatasetBuilder, split: str, fit: dict, source: str) -> ImageData:

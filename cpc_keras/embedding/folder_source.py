@@ -50,7 +50,7 @@ class FolderSource:
             raise FileNotFoundError(
                 f"FolderSource: {os.fspath(path)!r} is no directory. Expected one with images."
             )
-        names = ["/".join(file) for file in find_image_files(self.root)]
+        names = ["/".join(file) for file in find_image_files(self.root).images]
         if not names:
             raise ValueError(
                 f"FolderSource: found no image below {os.fspath(path)!r}. Expected JPEG, PNG, ... "

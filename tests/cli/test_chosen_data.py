@@ -431,11 +431,12 @@ def test_check_tells_where_labels_come_from_and_how_pixels_are_stored(scans):
 def test_check_lists_mixed_sizes_and_goes_on(scans):
     Image.new("I;16", (9, 7)).save(scans / "scans" / "p1" / "odd.png")
     (scans / "scans" / "p1" / "broken.png").write_bytes(b"no image")
+    (scans / "scans" / "p1" / "photo.heic").write_bytes(b"image")
     with pytest.raises(ValueError, match="2 sizes"):
         load_data("scans")
     told = look_at()
     assert "2 sizes (height x width): 8x8 (24 files), 7x9 (1 files)" in told
-    for text in ("train: 25 images", "p1 (5)", "cannot be read: 1", "broken.png"):
+    for text in ("train: 25 images", "p1 (5)", "cannot be read: 2", "broken.png", "photo.heic"):
         assert text in told
 
 

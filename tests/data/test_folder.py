@@ -56,11 +56,8 @@ def test_other_and_hidden_files_are_ignored(tmp_path):
 
 
 def test_extensions_count_in_any_case(tmp_path):
-    assert folder(_make(tmp_path, "a.PNG", "b.Jpg", "c.TIFF")).train.names == (
-        "a.PNG",
-        "b.Jpg",
-        "c.TIFF",
-    )
+    files = ("a.PNG", "b.Jpg", "c.TIFF", "d.Jfif", "e.pgm", "f.PPM")
+    assert folder(_make(tmp_path, *files)).train.names == files
 
 
 def test_links_are_followed_and_loops_are_not(tmp_path):
@@ -71,12 +68,24 @@ def test_links_are_followed_and_loops_are_not(tmp_path):
     assert folder(tmp_path / "photos").train.names == ("cat/1.png", "dog/1.png")
 
 
-@pytest.mark.parametrize("name", ["test", "val", "validation", "Test"])
-def test_train_and_test_folders_are_the_splits(tmp_path, name):
+@pytest.mark.parametrize(
+    ("train_name", "name"),
+    [
+        ("train", "test"),
+        ("train", "val"),
+        ("train", "validation"),
+        ("train", "Test"),
+        ("train", "valid"),
+        ("train", "dev"),
+        ("train", "eval"),
+        ("Training", "Testing"),
+    ],
+)
+def test_train_and_test_folders_are_the_splits(tmp_path, train_name, name):
     files = [
-        "train/a/1.png",
-        "train/b/1.png",
-        "train/b/2.png",
+        f"{train_name}/a/1.png",
+        f"{train_name}/b/1.png",
+        f"{train_name}/b/2.png",
         f"{name}/b/9.png",
         f"{name}/a/9.png",
     ]
@@ -88,9 +97,32 @@ def test_train_and_test_folders_are_the_splits(tmp_path, name):
     np.testing.assert_array_equal(test.images[:, 0, 0, 0], [4, 3])
 
 
-def test_a_lone_train_folder_is_the_train_split(tmp_path):
-    train, test = folder(_make(tmp_path, "train/a/1.png", "train/b/1.png"))
+@pytest.mark.parametrize("name", ["train", "Training"])
+def test_a_lone_train_folder_is_the_train_split(tmp_path, name):
+    train, test = folder(_make(tmp_path, f"{name}/a/1.png", f"{name}/b/1.png"))
     assert test is None and train.class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("names", [("train_set", "test-set"), ("val", "test"), ("train1", "dev1")])
+def test_folders_named_like_splits_are_no_classes(tmp_path, names):
+    _make(tmp_path, *(f"{name}/1.png" for name in names))
+    with pytest.raises(ValueError, match=r"named like splits .*Expected train .*Rename"):
+        folder(tmp_path)
+    assert folder(tmp_path, folder_classes=False).train.labels is None
+
+
+def test_one_class_may_be_named_like_a_split(tmp_path):
+    assert folder(_make(tmp_path, "boat/1.png", "train/1.png")).train.labels is not None
+
+
+@pytest.mark.parametrize("hidden", ["test/1.png", "test/images/1.png"])
+def test_a_labelled_split_goes_before_a_test_split_without_labels(tmp_path, hidden):
+    files = ["train/a/1.png", "train/b/1.png", "val/b/1.png", hidden]
+    with pytest.warns(UserWarning, match=r"val is taken for its labels: test has none\..*left out"):
+        train, test = folder(_make(tmp_path, *files))
+    assert len(train) == 2 and test.names == ("val/b/1.png",) and test.labels.tolist() == [1]
+    with pytest.warns(UserWarning, match="left out: val"):
+        assert folder(tmp_path, folder_classes=False).test.names == (hidden,)
 
 
 def test_images_beside_the_splits_are_left_out_with_a_warning(tmp_path):
@@ -140,6 +172,27 @@ def test_a_truncated_file_is_skipped_and_listed(tmp_path):
     assert [file.path for file in train.skipped] == [str(tmp_path / "train/2.png")]
     assert [file.path for file in test.skipped] == [str(tmp_path / "test/1.png")]
     assert train.skipped[0].reason
+
+
+@pytest.mark.parametrize("options", [{}, {"in_memory": False, "image_size": (4, 4), "channels": 1}])
+def test_images_of_formats_that_are_not_read_are_listed_with_what_to_do(tmp_path, options):
+    _make(tmp_path, "train/a/1.png", "train/b/1.png", "test/a/1.png", "val/1.png")
+    files = ["train/a/0.HEIC", "train/2.nii.gz", "test/a/2.dcm", "val/2.dcm"]
+    for file in (*files, "train/notes.txt", "train/b/1.json", "train/.DS_Store"):
+        (tmp_path / file).touch()
+    with pytest.warns(UserWarning) as caught:
+        train, test = folder(tmp_path, **options)
+    left_out, skipped = (str(warning.message) for warning in caught)
+    assert "left out: val (1 files)" in left_out and "skipped 3 of 6 files" in skipped
+    assert [(file.path, file.reason) for file in train.skipped] == [
+        (
+            str(tmp_path / file),
+            f"files of {extension} are not read; convert them to PNG, JPEG or TIFF",
+        )
+        for file, extension in (("train/2.nii.gz", ".nii.gz"), ("train/a/0.HEIC", ".heic"))
+    ]
+    assert [file.path for file in test.skipped] == [str(tmp_path / "test/a/2.dcm")]
+    assert options or train.labels.tolist() == [0, 1]
 
 
 def test_one_warning_counts_all_skipped_files_and_names_three(tmp_path):

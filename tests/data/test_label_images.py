@@ -96,6 +96,14 @@ def test_a_class_of_test_images_alone_is_refused(tmp_path):
         label_images(Splits(*parts), spec)
 
 
+@pytest.mark.parametrize("option", ["labels", "groups"])
+def test_one_row_is_not_that_of_a_train_and_a_test_image_of_its_name(option, tmp_path):
+    root = _folder(tmp_path / "scans", "train/0.png", "train/1.png", "test/0.png", "test/2.png")
+    names = _table(tmp_path, "0.png,ill", "1.png,well", "2.png,well")
+    with pytest.raises(ValueError, match=r"1 rows of 0\.png, and 2 images .* Give the whole paths"):
+        load_data(root, **{option: names})
+
+
 def test_streamed_images_take_no_labels_but_none(scans, tmp_path):
     options = {"in_memory": False, "image_size": 4, "channels": 1}
     with pytest.raises(ValueError, match="another image stands in"):

@@ -88,6 +88,21 @@ def test_colours_of_16_bits_of_which_pillow_reads_8_are_not_scaled_as_if_they_we
         load_data(str(tmp_path / "scans"))
 
 
+@pytest.mark.filterwarnings("ignore:.*skipped 2 of 3:UserWarning")
+def test_a_pixel_range_is_refused_where_pillow_has_scaled_by_the_maximum_in_the_file(tmp_path):
+    scans = SCANS[:3].astype(">u2").tobytes()
+    (tmp_path / "a.pgm").write_bytes(b"P5 8 24 4000\n" + scans)
+    (tmp_path / "b.ppm").write_bytes(b"P6 8 8 65535\n" + scans)
+    (tmp_path / "c.pgm").write_bytes(b"P5 8 24 65535\n" + scans)
+    train = load_data(str(tmp_path), pixel_range=(0, 4000)).train
+    np.testing.assert_array_equal(train.images[0], EXPECTED[:3].reshape(24, 8, 1))
+    assert all("scales by the maximum in the file" in file.reason for file in train.skipped)
+    (tmp_path / "b.ppm").unlink()
+    (tmp_path / "c.pgm").unlink()
+    images = load_data(str(tmp_path)).train.images
+    np.testing.assert_allclose(images[0], EXPECTED[:3].reshape(24, 8, 1), atol=1)
+
+
 def test_tiff_of_16_bit_colours_is_scaled_from_all_its_bits(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     (tmp_path / "scans").mkdir()

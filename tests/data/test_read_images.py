@@ -154,6 +154,14 @@ def test_a_float_tiff_is_skipped_with_its_reason(tmp_path):
     assert "no known range" in read_images(paths)[1][0]
 
 
+def test_float_images_count_among_others_where_their_range_is_named(tmp_path):
+    np.save(tmp_path / "a.npy", (RGB / 255).astype(np.float32))
+    paths = [tmp_path / "a.npy", _save(tmp_path / "b.png", GREY)]
+    images, reasons = read_images(paths, pixel_range=(0, 1))
+    assert reasons == [None, None]
+    np.testing.assert_array_equal(images[0], RGB)
+
+
 def test_rows_close_up_where_files_in_between_are_skipped(tmp_path):
     arrays = np.random.default_rng(1).integers(0, 256, (9, 8, 12, 3), dtype=np.uint8)
     paths = [_save(tmp_path / f"{i}.png", array) for i, array in enumerate(arrays)]

@@ -80,6 +80,22 @@ def test_a_hidden_test_label_is_none_and_validation_stands_in_for_test(tfds, wri
     assert train.class_names == () and len(test) == 1 and test.labels is None
 
 
+@pytest.mark.parametrize("name", ["validation", "val"])
+def test_a_labelled_split_goes_before_a_test_split_whose_labels_are_hidden(
+    tfds, write_dataset, name
+):
+    features = {
+        "image": tfds.features.Image(shape=(6, 5, 3), encoding_format="png"),
+        "label": tfds.features.ClassLabel(num_classes=2),
+    }
+    train = [{"image": image, "label": 1} for image in _images(2)]
+    hidden = [{"image": image, "label": -1} for image in _images(3)]
+    write_dataset(features, train=train, test=hidden, **{name: train[:1]})
+    with pytest.warns(UserWarning, match=f"split test has no labels. .* those of {name}, which"):
+        test = load_data("tfds:little").labeled().test
+    np.testing.assert_array_equal(test.labels, [1])
+
+
 def test_mixed_sizes_need_a_size(tfds, write_dataset):
     features = {"image": tfds.features.Image(shape=(None, None, 3), encoding_format="png")}
     examples = [{"image": _images(1)[0]}, {"image": _images(1, (3, 4, 3))[0]}]
