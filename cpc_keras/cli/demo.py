@@ -9,7 +9,7 @@ from cpc_keras.cli.chosen_data import ChosenData
 from cpc_keras.cli.evaluate import compare
 from cpc_keras.cli.pretrain import pretrain_and_export
 from cpc_keras.data import Splits
-from cpc_keras.training import RECIPES
+from cpc_keras.training import RECIPES, deterministic_ops
 
 # "smoke" goes the whole way in a minute or two; its figures mean nothing.
 BUDGETS = {
@@ -28,6 +28,7 @@ def demo(out, seeds, budget):
     4,000 digits to train on, 1,000 to test. The same command again resumes, or prints the results
     that are there.
     """
+    deterministic_ops()
     splits = ChosenData("mnist_5k").load()
     recipe = RECIPES["mnist_5k"]
     if budget == "smoke":

@@ -49,6 +49,7 @@ from cpc_keras.evaluation import (
     write_report,
 )
 from cpc_keras.evaluation.summary_table import FROM_SCRATCH
+from cpc_keras.training import deterministic_ops
 from cpc_keras.version import __version__
 
 PROTOCOL = (
@@ -125,6 +126,7 @@ def evaluate(
     rows = _names(rows, COMPARISON_ROWS, "--rows")
     protocols = () if protocols == "none" else _names(protocols, PROTOCOLS, "--protocols")
     _check_rows(rows)
+    deterministic_ops()
     compare(
         chosen.as_pretrained(runs).load(),
         runs,

@@ -69,10 +69,12 @@ def finetune(
     from tqdm import tqdm
 
     from cpc_keras.evaluation import fine_tune
+    from cpc_keras.training import deterministic_ops
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         # Before minutes are spent on reading the data.
         raise FileExistsError(f"{out} is there already. Choose another directory for --out.")
+    deterministic_ops()
     encoder = load_encoder(run)
     chosen = chosen.as_pretrained([run])
     splits = chosen.load().labeled()

@@ -72,7 +72,9 @@ def search(
     of the others, and an OUT that all share.
     """
     from cpc_keras.search import CPCHyperModel, run_search
+    from cpc_keras.training import deterministic_ops
 
+    deterministic_ops()
     named = {"num_epochs": epochs, "batch_size": batch_size, "seed": seed}
     base = chosen_recipe(recipe, {}, settings, **named)
     chosen = chosen.or_else(image_size=base.image_size, channels=base.channels)

@@ -32,7 +32,7 @@ from cpc_keras.evaluation import (
 )
 from cpc_keras.methods import METHODS, needs_labels
 from cpc_keras.methods.table_rows import Scale, build_row, table_rows
-from cpc_keras.training import Recipe, read_metrics
+from cpc_keras.training import Recipe, deterministic_ops, read_metrics
 from cpc_keras.training import pretrain as run_pretraining
 
 # Untrained encoders, of images and of patches: name of the row to the row whose encoder it is.
@@ -93,6 +93,7 @@ def tables(chosen, out, test_images, report, **options):
     same command goes on where a stopped one ended, and several may share the work, with the same
     OUT and other --only or --seeds or the same.
     """
+    deterministic_ops()
     splits = chosen.load().labeled()
     compare_methods(
         Splits(splits.train, drawn(splits.test, test_images)),

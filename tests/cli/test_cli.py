@@ -343,6 +343,15 @@ def test_finetune_writes_a_classifier_and_overwrites_nothing(pretrained, folder,
     assert metrics["class_names"] == ["left", "right"] and "finetune" in metrics["command"]
     status, _, error = run(capsys, *arguments)
     assert status == 1 and "is there already" in error
+    again = tmp_path / "again"
+    arguments = ("finetune", pretrained[0], "--data", folder, "--out", again, "--steps", 4)
+    assert run(capsys, *arguments, "--fraction", 0.5)[0] == 0
+    first, second = (
+        keras.saving.load_model(directory / "classifier.keras").get_weights()
+        for directory in (out, again)
+    )
+    for weight, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 @pytest.fixture(scope="module")
