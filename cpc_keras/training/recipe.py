@@ -35,7 +35,8 @@ class Recipe:
         image_augmentation: name of an augmentation of `augmentations.image_augmentation`, applied
             to whole images in pre-training, or "none".
         unlabeled_ratio: unlabelled images of a batch for each labelled one, of methods that use
-            labels (`data.mixed_batches`); the batch size is a multiple of one more than it.
+            both (`data.mixed_batches`); the batch size is a multiple of one more than it. Batches
+            of "supervised" are of labelled images alone, whatever it is.
         precision: "float32", "mixed_bfloat16" or "mixed_float16": what layers compute in, while
             weights and losses stay float32. With "mixed_float16" the loss is scaled so that small
             gradients are not lost, and steps whose gradients overflow are left out.

@@ -242,9 +242,13 @@ def test_the_seed_of_a_recipe_draws_the_batches_and_flip_mirrors_them(first_batc
 
 @pytest.mark.parametrize(("ratio", "count"), [(1, 4), (3, 2)])
 def test_batches_have_as_many_labels_as_the_ratio_leaves(first_batch, ratio, count):
-    recipe = Recipe(method="supervised", batch_size=8, unlabeled_ratio=ratio)
+    recipe = Recipe(method="pseudo_label", batch_size=8, unlabeled_ratio=ratio)
     found = first_batch(recipe, labels=np.arange(20) % 2, labeled_index=np.arange(10))
     assert (found["label"] >= 0).sum() == count
+    # One that makes nothing of others gets labelled images alone.
+    recipe = dataclasses.replace(recipe, method="supervised")
+    found = first_batch(recipe, labels=np.arange(20) % 2, labeled_index=np.arange(10))
+    assert (found["label"] >= 0).all()
 
 
 def test_the_rate_rises_for_the_share_of_the_steps_that_a_recipe_tells():
