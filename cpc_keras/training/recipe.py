@@ -189,7 +189,9 @@ RECIPES = {
         )
     },
     # The four below train by SGD with momentum 0.9 and lower the rate in steps; here it falls along
-    # a cosine. Rotation (arXiv:1803.07728, section 3.2): 192 images, each in four copies, a step.
+    # a cosine. The first three papers have AlexNet, or what is like it, for an encoder; here it is
+    # ResNet-50 of three stages, 1024 features.
+    # Rotation (arXiv:1803.07728, section 3.2): 192 images, each in four copies, a step.
     "rotation_imagenet": Recipe(
         method="rotation",
         model={"encoder": "resnet50"},
@@ -230,10 +232,10 @@ RECIPES = {
         channels=3,
         crop_size=255,
     ),
-    # Instance discrimination (arXiv:1805.01978, section 4).
+    # Instance discrimination (arXiv:1805.01978, section 4), by the whole ResNet-50.
     "instance_discrimination_imagenet": Recipe(
         method="instance_discrimination",
-        model={"encoder": "resnet50", "num_images": 1_281_167},
+        model={"num_images": 1_281_167},
         num_epochs=200,
         batch_size=256,
         optimizer="sgd",
