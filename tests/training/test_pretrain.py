@@ -290,6 +290,13 @@ def test_s4l_recipes_count_passes_over_the_labelled_images():
         assert recipe.batch_size // (1 + recipe.unlabeled_ratio) == 256
 
 
+def test_pseudo_labels_wait_until_the_warm_up_is_over_and_rise_in_the_first_half():
+    recipe = RECIPES["pseudo_label_imagenet"]
+    num_steps = recipe.num_epochs * recipe.steps_per_epoch
+    first, last = recipe.model["ramp"]
+    assert recipe.warmup * num_steps < first == num_steps // 10 and last == num_steps // 2
+
+
 def test_weights_that_a_callback_puts_back_at_the_end_are_those_of_the_run(tmp_path):
     class Best(keras.callbacks.Callback):
         """As EarlyStopping does with restore_best_weights: the first epoch was the best."""
