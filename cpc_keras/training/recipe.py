@@ -221,7 +221,8 @@ RECIPES = {
         image_size=548,
         channels=3,
     ),
-    # Jigsaw (arXiv:1603.09246, section 4): 350 thousand steps of 256 images are 70 epochs.
+    # Jigsaw (arXiv:1603.09246, section 4): 350 thousand steps of 256 images are 70 epochs. Crops
+    # of 255 pixels are those of later implementations; the paper's figure 3 has 225.
     "jigsaw_imagenet": Recipe(
         method="jigsaw",
         model={"encoder": "resnet50"},
