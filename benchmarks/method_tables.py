@@ -21,11 +21,40 @@ from cpc_keras.methods.table_rows import table_rows
 HERE = pathlib.Path(__file__).parent
 PAGE = HERE.parent / "docs" / "methods.md"
 MARK, END = "<!-- {} of benchmarks/method_tables.py -->", "<!-- its end -->"
+# What all results of a table have in common, and what those have that depend on it.
+COMMON = ("data", "pixels", "encoder", "batch_size", "budget")
+RATES = ("learning_rate", "learning_rates", "ratio")
 
 
 def path(name: str) -> pathlib.Path:
     """Where the results of a data set are kept."""
     return HERE / "results" / f"tables_{name}.json"
+
+
+def read(file: pathlib.Path) -> dict:
+    """Read what `cpc-keras tables` has kept, of one protocol.
+
+    Raises:
+        ValueError: results of several data sets, encoders, budgets or rates: they would pass for
+            further seeds of a row.
+    """
+    found = json.loads(file.read_text())
+    values: dict[str, set] = {}
+    for entry in found.values():
+        settings = entry["settings"]
+        # Steps are timed of all rows, whatever their ratio.
+        names = COMMON if settings.get("timing") else (*COMMON, *RATES)
+        for name in names:
+            if name in settings:
+                values.setdefault(name, set()).add(json.dumps(settings[name]))
+    several = [f"{name} {' and '.join(sorted(of))}" for name, of in values.items() if len(of) > 1]
+    if several:
+        raise ValueError(
+            f"{file} holds results of more than one protocol: {'; '.join(several)}. Expected one. "
+            "Measure each in a directory of its own (cpc-keras tables --out), or take the results "
+            "of one into a new one."
+        )
+    return found
 
 
 def tables(found: dict) -> dict[str, list[dict]]:
@@ -125,11 +154,11 @@ def main() -> None:
     parser.add_argument("--take", type=pathlib.Path, help="directory of cpc-keras tables")
     arguments = parser.parse_args()
     if arguments.take:
-        found = json.loads((arguments.take / "results.json").read_text())
+        found = read(arguments.take / "results.json")
         data = next(iter(found.values()))["settings"]["data"]
         path(data.rpartition(":")[2]).write_text(json.dumps(found, indent=1) + "\n")
     for kept in sorted((HERE / "results").glob("tables_*.json")):
-        write(kept.stem.removeprefix("tables_"), json.loads(kept.read_text()))
+        write(kept.stem.removeprefix("tables_"), read(kept))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ import dataclasses
 import difflib
 import inspect
 import re
-import typing
 
-from cpc_keras.methods import METHODS
+from cpc_keras.methods import METHODS, model_of
 from cpc_keras.training import OPTIMIZERS, Recipe
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
@@ -46,7 +45,7 @@ def change_recipe(recipe: Recipe, settings: dict) -> Recipe:
     changed = dataclasses.replace(recipe, **changes)
     check_name(changed.method, METHODS, "method")
     for name in changed.model:
-        check_name(name, _arguments(METHODS[changed.method]), "setting", "model.")
+        check_name(name, _arguments_of_method(METHODS[changed.method]), "setting", "model.")
     check_name(changed.optimizer, OPTIMIZERS, "optimizer")
     for name in changed.optimizer_options:
         options = _arguments(OPTIMIZERS[changed.optimizer])
@@ -68,17 +67,13 @@ def check_name(name: str, known, kind: str, prefix: str = "") -> None:
     )
 
 
+def _arguments_of_method(method):
+    # What a method does not take itself, it passes on to its model.
+    return _arguments(method) | _arguments(model_of(method))
+
+
 def _arguments(function):
-    parameters = dict(inspect.signature(function).parameters)
-    if not inspect.isclass(function):
-        # A method passes the rest on to the model that it says it returns.
-        model = typing.get_type_hints(function).get("return")
-        if not inspect.isclass(model):
-            raise TypeError(
-                f"{function.__name__} does not say which model it returns. Expected an annotation, "
-                f"as `-> CPCModel`. Received: {model!r}."
-            )
-        parameters |= inspect.signature(model).parameters
+    parameters = inspect.signature(function).parameters
     given = {"image_shape", "image_augmentation", "seed", "learning_rate", "args", "kwargs"}
     return {
         name

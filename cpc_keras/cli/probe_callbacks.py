@@ -7,6 +7,7 @@ import numpy as np
 
 from cpc_keras.cli.chosen_data import drawn
 from cpc_keras.data import ImageData, Splits, hold_out
+from cpc_keras.methods import METHODS, model_of
 from cpc_keras.training import (
     CollapseMonitor,
     EmbeddingProjector,
@@ -19,9 +20,6 @@ from cpc_keras.training import (
 
 # With so many the deviation of an accuracy is below two points, and measuring takes seconds.
 NUM_PROBED = 1000
-
-# Methods whose loss bounds the mutual information, or follows it.
-CONTRASTIVE = ("cpc", "cpc_v1", "cpc_v2", "cpc_pair", "simclr")
 
 
 def probe_callbacks(
@@ -60,7 +58,8 @@ def probe_callbacks(
     labels, groups = probed.labels, probed.groups
     # Of training, where nothing else is there to look at: it may grow by heart.
     monitor = "mutual_information"
-    if held_out and len(held_out) >= recipe.batch_size and recipe.method in CONTRASTIVE:
+    is_bound = model_of(METHODS[recipe.method]).bounds_information
+    if held_out and len(held_out) >= recipe.batch_size and is_bound:
         monitor = "val_mutual_information"
         callbacks.append(
             MutualInformation(as_seen(held_out, recipe), batch_size=recipe.batch_size, every=every)

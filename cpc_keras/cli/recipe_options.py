@@ -51,6 +51,8 @@ HELP = {
     "seed": "Of everything that is drawn.",
 }
 FLAGS = {"num_epochs": "epochs"}
+# Numbers that may be less than 1.
+KINDS = {"seed": int, "unlabeled_ratio": click.IntRange(0)}
 
 
 def recipe_options(command):
@@ -93,9 +95,11 @@ def _option(field: dataclasses.Field):
     text = f"{HELP[field.name]}  [default: recipe]"
     if field.type is bool:
         return click.option(f"--{flag}/--no-{flag}", field.name, default=None, help=text)
-    kinds = {int: click.IntRange(1), int | None: click.IntRange(1), float: float}
-    kind = click.Choice(list(CHOICES[field.name])) if field.name in CHOICES else None
-    kind = int if field.name == "seed" else kind or kinds[field.type]
+    if field.name in CHOICES:
+        kind = click.Choice(list(CHOICES[field.name]))
+    else:
+        kinds = {int: click.IntRange(1), int | None: click.IntRange(1), float: float}
+        kind = KINDS.get(field.name) or kinds[field.type]
     return click.option(f"--{flag}", field.name, type=kind, help=text)
 
 

@@ -163,6 +163,10 @@ def compare_methods(
 
     Returns:
         The tables, as of `evaluation.method_tables`.
+
+    Raises:
+        ValueError: no test images or no labels, fewer training images than a batch, or rows that
+            cannot be built or trained as the plan says; before anything is measured.
     """
     splits.train.require_labels()
     if splits.test is None or not len(splits.test):
@@ -172,6 +176,7 @@ def compare_methods(
     comparison = _Comparison(splits, pathlib.Path(out), plan)
     busy = []
     if not report:
+        comparison.check_rows()
         units = comparison.units()
         for number, unit in enumerate(units, start=1):
             click.echo(f"[{number}/{len(units)}] {unit}")
@@ -231,8 +236,41 @@ class _Comparison:
                 units += [_Unit(row, seed, fraction) for fraction in shares]
         return units
 
+    def check_rows(self):
+        """Refuse rows that cannot be built, before others are measured for hours."""
+        found, faults = self.found(), {}
+        missing = [u.row for u in self.units() if _key(self._settings(u)) not in found]
+        for row in dict.fromkeys(missing):
+            try:
+                build_row(RANDOM.get(row, row), self._scale(), num_classes=self.num_classes)
+                self._check_ratio(row)
+            except ValueError as error:
+                faults[row] = error
+        if faults:
+            told = "\n".join(f"{row}: {error}" for row, error in faults.items())
+            others = ",".join(row for row in self.plan.rows if row not in faults)
+            out = f", or leave them out: --only {others}" if others else ""
+            raise ValueError(
+                f"Of images of {'x'.join(map(str, self.train.image_shape))}, with encoder "
+                f'"{self.plan.encoder}" and batches of {self.plan.batch_size}, these rows cannot '
+                f"be measured:\n{told}\nChange what they tell of{out}."
+            )
+
+    def _check_ratio(self, row):
+        size, parts = self.plan.batch_size, 1 + self._ratio(row)
+        if size % parts:
+            raise ValueError(
+                f"a batch of {size} does not divide into one labelled to {parts - 1} unlabelled "
+                f"images. Expected a --batch-size that is a multiple of {parts}, such as "
+                f"{size // parts * parts or parts}."
+            )
+
     def _with_labels(self, row):
         return row not in RANDOM and needs_labels(METHODS[table_rows()[row]])
+
+    def _ratio(self, row):
+        """Unlabelled images of a batch for each labelled one, 0 of rows that have no such two."""
+        return self.plan.ratio if self._with_labels(row) and row != "supervised" else 0
 
     def _settings(self, unit):
         plan = self.plan
@@ -269,6 +307,8 @@ class _Comparison:
         with result_lock(locks / _key(settings), wait=False) as mine:
             if not mine:
                 return False
+            if _key(settings) in self.found():
+                return True  # another process has measured it since
             started = time.monotonic()
             by_labels = self._with_labels(unit.row)
             cells, training = self._classifier(unit) if by_labels else self._features(unit)
@@ -341,10 +381,14 @@ class _Comparison:
                 if _key(settings) not in self.found():
                     recipe = self._recipe(unit.row, 0, rate)
                     recipe = dataclasses.replace(recipe, num_epochs=-(-recipe.num_epochs // 2))
-                    model, _ = self._run(unit.row, recipe, index[fit])
                     images = self.train.images[index[held_out]]
-                    logits = model.classifier.predict(images, batch_size=250, verbose=0)
-                    accuracy = top_k_accuracy(logits, labels[held_out], 1)
+                    try:
+                        model, _ = self._run(unit.row, recipe, index[fit])
+                        logits = model.classifier.predict(images, batch_size=250, verbose=0)
+                        accuracy = top_k_accuracy(logits, labels[held_out], 1)
+                    except FloatingPointError as error:
+                        click.echo(f"  Rate {rate:g} counts as 0: {error}")
+                        accuracy = 0.0
                     self._keep(settings, {"trial_accuracy": accuracy})
             accuracies.append(self.found()[_key(settings)]["trial_accuracy"])
         return rates[int(np.argmax(accuracies))]
@@ -384,6 +428,7 @@ class _Comparison:
             **self._length(row),
             batch_size=self.plan.batch_size,
             learning_rate=rate,
+            # As it is in the names of run directories, those of rows without a ratio among them.
             unlabeled_ratio=0 if row == "supervised" else self.plan.ratio,
             seed=seed,
         )
@@ -394,8 +439,10 @@ class _Comparison:
         if unit == "epochs":
             return {"num_epochs": int(budget)}
         if unit == "minutes":
-            # Measured once, and the same for all seeds and processes.
-            settings = {**self.common, "row": row, "ratio": self.plan.ratio, "timing": True}
+            # Measured once, and the same for all seeds and processes. A row without a ratio is kept
+            # under 1, whatever that of the others is: another one would time it anew.
+            ratio = self._ratio(row) or 1
+            settings = {**self.common, "row": row, "ratio": ratio, "timing": True}
             with result_lock(self.out / "locks" / f"timing-{row}"):
                 if _key(settings) not in self.found():
                     self._keep(settings, {"seconds_a_step": self._seconds_a_step(row)})
@@ -408,10 +455,9 @@ class _Comparison:
         size = {"batch_size": self.plan.batch_size}
         batches = image_batches(self.train.images, **size)
         if self._with_labels(row):
-            ratio = 0 if row == "supervised" else self.plan.ratio
             index = np.arange(len(self.train))
             batches = mixed_batches(
-                self.train.images, self.train.labels, index, ratio=ratio, **size
+                self.train.images, self.train.labels, index, ratio=self._ratio(row), **size
             )
         clock = _StepClock()
         steps = WARM_STEPS + TIMED_STEPS

@@ -5,6 +5,7 @@ from cpc_keras.methods.cpc_v1 import cpc_v1
 from cpc_keras.methods.cpc_v2 import cpc_v2
 from cpc_keras.methods.instance_discrimination import instance_discrimination
 from cpc_keras.methods.jigsaw import jigsaw
+from cpc_keras.methods.model_of import model_of
 from cpc_keras.methods.needs_labels import needs_labels
 from cpc_keras.methods.pseudo_label import pseudo_label
 from cpc_keras.methods.relative_position import relative_position
@@ -39,6 +40,7 @@ __all__ = [
     "cpc_v2",
     "instance_discrimination",
     "jigsaw",
+    "model_of",
     "needs_labels",
     "pseudo_label",
     "relative_position",

@@ -2,6 +2,7 @@
 
 import keras
 
+from cpc_keras.methods.encoder_or_resnet50 import encoder_or_resnet50
 from cpc_keras.models import InstanceModel
 
 # Up to so many images the softmax over all of them costs less than a small encoder.
@@ -12,6 +13,8 @@ def instance_discrimination(
     image_shape: tuple[int, int, int] = (224, 224, 3),
     *,
     num_images: int,
+    encoder: str | keras.Model | None = None,
+    normalization: str | None = None,
     num_negatives: int | str | None = "auto",
     temperature: float | None = None,
     image_augmentation: str | keras.layers.Layer | None = "instance",
@@ -28,6 +31,8 @@ def instance_discrimination(
     Args:
         image_shape: `(height, width, channels)`.
         num_images: how many images will be trained on.
+        encoder: as for `InstanceModel`. Default: ResNet-50 of four stages, 2048 features.
+        normalization: of named encoders and the default; see `InstanceModel`.
         num_negatives: how many others an image is told from in each step, by noise-contrastive
             estimation; `None`: all, by the softmax. "auto": all up to 100,000 images, 4096 for
             more (the paper's number for ImageNet).
@@ -35,7 +40,7 @@ def instance_discrimination(
             0.1 (section 4.1, CIFAR-10).
         image_augmentation: layer, or a name of `augmentations.image_augmentation`, applied in
             training; `None`: nothing.
-        **options: further arguments of `InstanceModel`: `encoder`, `dim`, `proximal_weight`, ...
+        **options: further arguments of `InstanceModel`: `dim`, `proximal_weight`, ...
 
     Returns:
         `InstanceModel`, not compiled.
@@ -52,9 +57,14 @@ def instance_discrimination(
         num_negatives = None if num_images <= FULL_SOFTMAX_UP_TO else 4096
     if temperature is None:
         temperature = 0.1 if num_negatives is None else 0.07
+    encoder, normalization = encoder_or_resnet50(
+        encoder, image_shape, normalization=normalization, dtype=options.get("dtype")
+    )
     return InstanceModel(
         image_shape,
         num_images=num_images,
+        encoder=encoder,
+        normalization=normalization,
         num_negatives=num_negatives,
         temperature=temperature,
         image_augmentation=image_augmentation,

@@ -6,7 +6,8 @@ from cpc_keras.methods.is_small import is_small
 from cpc_keras.models import PretextModel
 from cpc_keras.views import JigsawTiles
 
-# The paper: tiles of 64 pixels anywhere in the nine cells of 85 of a 255 pixel image.
+# Tiles of 64 pixels anywhere in the nine cells of 85 of a 255 pixel crop, the form of later
+# implementations. The paper's figure 3 crops 225 pixels into cells of 75, for tiles of 64.
 TILE_SIZE, CELL_SIZE = 64, 85
 
 
@@ -29,8 +30,9 @@ def jigsaw(
     Args:
         image_shape: `(height, width, channels)`; a third of the shorter side is a cell.
         tile_size: side of a tile, which lies anywhere in its cell, in pixels. Default: 64 of a cell
-            of 85 pixels, as in the paper, and the same share of smaller and larger ones: 7 of 10
-            in images of 32 pixels, 15 of 21 in those of 64.
+            of 85 pixels, as later implementations have it, and the same share of smaller and larger
+            ones: 7 of 10 in images of 32 pixels, 15 of 21 in those of 64. The paper's figure 3 has
+            64 of 75: gaps half as wide.
         num_permutations: size of the set. Default: 1000, as in the paper, or 100 for sides up to
             64.
         grayscale_rate: share of the images that lose their colors.

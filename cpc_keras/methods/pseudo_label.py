@@ -24,8 +24,10 @@ def pseudo_label(
         image_shape: `(height, width, channels)`.
         num_classes: number of classes.
         weight: of the term, once it has risen (the paper: 3).
-        ramp: steps between which it rises (the paper: 100 and 600, of a unit that could not be
-            read). Runs of few steps want less of both.
+        ramp: training steps between which it rises. The numbers are the paper's T1 and T2, the unit
+            is ours: the paper's could not be read, and some implementations count epochs. Let it
+            rise in the first half of a run, as recipe `"pseudo_label_imagenet"` does: from 10 to
+            50 % of its steps.
         threshold: least probability of a class to be taken for a label; the paper has none.
         **options: further arguments of `supervised`.
 

@@ -4,8 +4,9 @@ import keras
 from keras import layers
 
 from cpc_keras.augmentations import image_augmentation as named_image_augmentation
-from cpc_keras.encoders import named_resnet, patch_encoder
+from cpc_keras.encoders import patch_encoder
 from cpc_keras.layers.dtype_scope import dtype_scope
+from cpc_keras.methods.encoder_or_resnet50 import encoder_or_resnet50
 from cpc_keras.methods.is_small import is_small
 from cpc_keras.models import PairModel
 from cpc_keras.views import TwoViews
@@ -62,9 +63,9 @@ def simclr(
         temperature = 0.5 if small else 0.1
 
     with dtype_scope(options.get("dtype")):
-        if encoder is None:
-            layers_of = {"num_stages": 4, "normalization": normalization or "group"}
-            encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
+        encoder, normalization = encoder_or_resnet50(
+            encoder, image_shape, normalization=normalization
+        )
         encoder = patch_encoder(encoder, patch_shape=image_shape, normalization=normalization)
         dim = encoder(keras.Input(image_shape)).shape[-1]
         head = [layers.Dense(dim), layers.ReLU(), layers.Dense(projection_dim, use_bias=False)]

@@ -3,8 +3,7 @@
 import keras
 
 from cpc_keras.augmentations import image_augmentation as named_image_augmentation
-from cpc_keras.encoders import named_resnet
-from cpc_keras.layers.dtype_scope import dtype_scope
+from cpc_keras.methods.encoder_or_resnet50 import encoder_or_resnet50
 from cpc_keras.models import SemiSupervisedModel
 
 
@@ -47,10 +46,9 @@ def supervised(
     """
     if isinstance(image_augmentation, str):
         image_augmentation = named_image_augmentation(image_augmentation, image_shape, seed=seed)
-    if encoder is None:
-        layers_of = {"num_stages": 4, "normalization": normalization or "group"}
-        with dtype_scope(options.get("dtype")):
-            encoder, normalization = named_resnet("resnet50", image_shape, **layers_of), None
+    encoder, normalization = encoder_or_resnet50(
+        encoder, image_shape, normalization=normalization, dtype=options.get("dtype")
+    )
     return SemiSupervisedModel(
         image_shape,
         num_classes,

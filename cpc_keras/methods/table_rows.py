@@ -28,10 +28,13 @@ class Scale:
 
 
 def _cpc(scale):
-    # The grid of seven and the half overlap of the papers, at any size.
-    side = min(scale.image_shape[:2])
-    stride = max(2, round(side / 8))
-    grid = (side - 2 * stride) // stride + 1
+    # The half overlap of the papers and their grid of seven, or what comes nearest to it: patches
+    # fill an image whose sides are multiples of the stride, and a grid of three has an offset.
+    sides = scale.image_shape[:2]
+    strides = [s for s in range(2, min(sides) // 4 + 1) if not any(side % s for side in sides)]
+    # Of sides that have none, the model says what is wrong.
+    stride = min(strides, key=lambda s: abs(s - min(sides) / 8), default=2)
+    grid = min(sides) // stride - 1
     return {
         "patch_encoder": scale.encoder,
         "patch_size": 2 * stride,

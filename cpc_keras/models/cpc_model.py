@@ -143,6 +143,7 @@ class CPCModel(PretrainingModel):
         "patch_augmentation",
         "image_augmentation",
     )
+    bounds_information = True
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class InstanceModel(PretrainingModel):
 
     Raises:
         ValueError: numbers out of range, unknown names, an encoder that does not fit; in `fit`,
-            batches without "index".
+            batches without "index", or arrays with one that is not in the bank.
 
     Example:
         >>> images = np.random.randint(0, 256, (64, 32, 32, 3), "uint8")
@@ -217,7 +217,19 @@ class InstanceModel(PretrainingModel):
                 f"gives them. Received: {_told(x)}. Of an array: fit(image_batches(images, "
                 'batch_size=64, epochs=1)), or {"image": images, "index": np.arange(len(images))}.'
             )
+        index = x["index"] if isinstance(x, dict) else None
+        if hasattr(index, "shape") and hasattr(index, "dtype"):
+            self._check_index(keras.ops.convert_to_numpy(index))
         return check_images(x, self.image_shape, batch_size=batch_size or 32), y
+
+    def _check_index(self, index):
+        # Some devices take another image's direction for what is not there, without a word.
+        if index.size and not 0 <= index.min() <= index.max() < self.bank.size:
+            raise ValueError(
+                f'Expected an "index" from 0 to {self.bank.size - 1}, the positions of the images '
+                f"that are trained on. Received {index.min()} to {index.max()}. Count images from "
+                "0, or build the model with num_images= of all of them."
+            )
 
 
 def _has_index(data):

@@ -73,6 +73,7 @@ class PairModel(PretrainingModel):
     """
 
     layer_arguments = ("views", "encoder", "head")
+    bounds_information = True
 
     def __init__(
         self,

@@ -37,10 +37,14 @@ class PretrainingModel(keras.Model):
     Attributes:
         judges_held_out: whether `evaluate` means something for images that were not trained on.
         takes_sample_weight: whether the loss weights its examples.
+        uses_unlabeled: whether images without a label add to the loss.
+        bounds_information: whether `mutual_information` is logged: the loss bounds it, or follows.
     """
 
     judges_held_out = True
     takes_sample_weight = False
+    uses_unlabeled = True
+    bounds_information = False
 
     layer_arguments = ()
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from cpc_keras.encoders import patch_encoder as checked_encoder
 from cpc_keras.losses import UnlabeledTerm
 from cpc_keras.models.check_arguments import checked_image_augmentation, checked_image_shape
 from cpc_keras.models.check_images import check_images
@@ -112,19 +111,21 @@ class SemiSupervisedModel(PretrainingModel):
         }
         self.num_classes, self.task_weight = int(num_classes), float(task_weight)
         self.views, self.terms = views, terms
-        images = keras.Input(self.image_shape, dtype="float32", name="images")
-        codes = checked_encoder(encoder, patch_shape=self.image_shape, normalization=normalization)
-        # Features leave in float32 whatever the encoder computed in.
-        features = layers.Activation("linear", dtype="float32", name="features")(codes(images))
-        self.encoder = keras.Model(images, features, name="encoder")
+        self.encoder = self._build_encoder(encoder, normalization)
         to_logits = layers.Dense(self.num_classes, dtype="float32", name="logits")
-        self.classifier = keras.Model(images, to_logits(features), name="classifier")
+        logits = to_logits(self.encoder.output)
+        self.classifier = keras.Model(self.encoder.input, logits, name="classifier")
         self.network = self._build_network(
             to_logits, checked_image_augmentation(image_augmentation, self.image_shape)
         )
         self.averages = {name: keras.metrics.Mean(name=name) for name in self._average_names()}
         self._class_weight = None
         self.built = True
+
+    @property
+    def uses_unlabeled(self):
+        """Whether images without a label add to the loss: by a term or a pretext task."""
+        return bool(self.terms) or self.views is not None
 
     def _build_network(self, to_logits, image_augmentation):
         images = x = keras.Input(self.image_shape, dtype="float32", name="images")

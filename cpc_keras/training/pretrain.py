@@ -112,7 +112,8 @@ def pretrain(
             after every epoch.
         labels: integers `[n]`, for methods that use labelled images too; with `labeled_index`.
         labeled_index: positions `[k]` of the images whose labels are seen; batches are then those
-            of `data.mixed_batches` with the recipe's `unlabeled_ratio`.
+            of `data.mixed_batches` with the recipe's `unlabeled_ratio`, or of labelled images alone
+            where the model makes nothing of others (`uses_unlabeled`).
 
     Returns:
         The trained, compiled model.
@@ -316,7 +317,7 @@ class _Run:
             validation = self._held_out_batches() if judged else None
             try:
                 model.fit(
-                    self._batches(first_epoch, first_step),
+                    self._batches(model, first_epoch, first_step),
                     steps_per_epoch=num_steps,
                     initial_epoch=first_epoch,
                     epochs=recipe.num_epochs,
@@ -328,7 +329,7 @@ class _Run:
             finally:
                 progress.close()
 
-    def _batches(self, first_epoch, first_step):
+    def _batches(self, model, first_epoch, first_step):
         recipe = self.recipe
         # Data count passes, whatever an epoch of the run is.
         passes, steps = divmod(first_epoch * self.num_steps + first_step, self.steps_of_a_pass)
@@ -344,9 +345,15 @@ class _Run:
         def make(share):
             if self.labeled_index is None:
                 return image_batches(self.images, share=share, **options)
-            options["ratio"] = recipe.unlabeled_ratio
+            # What adds nothing to the loss need not be encoded.
+            ratio = recipe.unlabeled_ratio if model.uses_unlabeled else 0
             return mixed_batches(
-                self.images, self.labels, self.labeled_index, share=share, **options
+                self.images,
+                self.labels,
+                self.labeled_index,
+                ratio=ratio,
+                share=share,
+                **options,
             )
 
         batches = self.worker.shared(make)

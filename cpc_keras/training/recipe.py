@@ -35,7 +35,8 @@ class Recipe:
         image_augmentation: name of an augmentation of `augmentations.image_augmentation`, applied
             to whole images in pre-training, or "none".
         unlabeled_ratio: unlabelled images of a batch for each labelled one, of methods that use
-            labels (`data.mixed_batches`); the batch size is a multiple of one more than it.
+            both (`data.mixed_batches`); the batch size is a multiple of one more than it. Batches
+            of "supervised" are of labelled images alone, whatever it is.
         precision: "float32", "mixed_bfloat16" or "mixed_float16": what layers compute in, while
             weights and losses stay float32. With "mixed_float16" the loss is scaled so that small
             gradients are not lost, and steps whose gradients overflow are left out.
@@ -161,7 +162,9 @@ RECIPES = {
     # 256 labelled and 256 unlabelled images, momentum, a rate that falls by steps (a cosine here),
     # 200 passes over the labelled images, which are 100 thousand steps. Its encoder is four times
     # as wide. Crops are drawn from squares of 256 pixels. Pseudo-labels are here in one training,
-    # as Lee has them, by these settings; S4L retrains on those of a finished network.
+    # as Lee has them, by these settings; S4L retrains on those of a finished network. Their weight
+    # rises from 10 to 50 % of the steps, as in the tables of methods: with the method's own 100 and
+    # 600, guesses would count three times as much as labels before the warm-up is over.
     **{
         f"{name}_imagenet": Recipe(
             method=method,
@@ -181,14 +184,16 @@ RECIPES = {
         )
         for name, method, model, rate, batch_size, ratio in (
             ("supervised", "supervised", {}, 0.1, 256, 0),
-            ("pseudo_label", "pseudo_label", {}, 0.03, 512, 1),
+            ("pseudo_label", "pseudo_label", {"ramp": [10_000, 50_000]}, 0.03, 512, 1),
             ("vat", "vat", {"weight": 0.5}, 0.03, 512, 1),
             ("vat_entropy", "vat", {"weight": 0.5, "entropy_minimization": True}, 0.03, 512, 1),
             ("rotation_joint", "rotation_joint", {}, 0.03, 512, 1),
         )
     },
     # The four below train by SGD with momentum 0.9 and lower the rate in steps; here it falls along
-    # a cosine. Rotation (arXiv:1803.07728, section 3.2): 192 images, each in four copies, a step.
+    # a cosine. The first three papers have AlexNet, or what is like it, for an encoder; here it is
+    # ResNet-50 of three stages, 1024 features.
+    # Rotation (arXiv:1803.07728, section 3.2): 192 images, each in four copies, a step.
     "rotation_imagenet": Recipe(
         method="rotation",
         model={"encoder": "resnet50"},
@@ -216,7 +221,8 @@ RECIPES = {
         image_size=548,
         channels=3,
     ),
-    # Jigsaw (arXiv:1603.09246, section 4): 350 thousand steps of 256 images are 70 epochs.
+    # Jigsaw (arXiv:1603.09246, section 4): 350 thousand steps of 256 images are 70 epochs. Crops
+    # of 255 pixels are those of later implementations; the paper's figure 3 has 225.
     "jigsaw_imagenet": Recipe(
         method="jigsaw",
         model={"encoder": "resnet50"},
@@ -229,10 +235,10 @@ RECIPES = {
         channels=3,
         crop_size=255,
     ),
-    # Instance discrimination (arXiv:1805.01978, section 4).
+    # Instance discrimination (arXiv:1805.01978, section 4), by the whole ResNet-50.
     "instance_discrimination_imagenet": Recipe(
         method="instance_discrimination",
-        model={"encoder": "resnet50", "num_images": 1_281_167},
+        model={"num_images": 1_281_167},
         num_epochs=200,
         batch_size=256,
         optimizer="sgd",

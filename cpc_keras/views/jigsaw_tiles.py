@@ -68,7 +68,9 @@ class JigsawTiles(TileGrid):
         self.permutations = permutation_set(num_permutations)
         self.num_classes = num_permutations
         # Another seed: from the same one, who turns grey would follow from the places.
-        self.grayscale = RandomGrayscale(grayscale_rate, seed=None if seed is None else seed + 1)
+        gray_seed = None if seed is None else seed + 1
+        # By itself, the layer would round pixels under mixed precision.
+        self.grayscale = RandomGrayscale(grayscale_rate, seed=gray_seed, autocast=False)
 
     def call(self, images):
         """Draw the puzzles."""

@@ -61,7 +61,10 @@ class NeighborPair(TileGrid):
         super().__init__(tile_size, spacing=spacing, jitter=jitter, seed=seed, name=name, **kwargs)
         # Another seed: from the same one, the channels would follow from the places.
         color_seed = None if seed is None else seed + 1
-        self.color_drop = RandomChannelDrop(seed=color_seed) if drop_color else None
+        self.color_drop = None
+        if drop_color:
+            # By itself, the layer would round pixels under mixed precision.
+            self.color_drop = RandomChannelDrop(seed=color_seed, autocast=False)
 
     def build(self, input_shape):
         """Build the layer that drops colors."""

@@ -51,10 +51,28 @@ def test_a_page_gets_tables_and_pictures_and_keeps_what_else_it_says(found, tmp_
         method_tables.write("other", found, page)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("learning_rate", 3e-3), ("budget", ["minutes", 2.0]), ("encoder", "small")],
+)
+def test_results_of_two_protocols_are_refused(found, name, value, tmp_path):
+    of_all = {"learning_rate": 1e-3, "encoder": "tiny"}
+    for entry in found.values():
+        entry["settings"] |= of_all
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(found))
+    assert method_tables.read(file) == found
+    found["b"]["settings"][name] = value
+    file.write_text(json.dumps(found))
+    told = f"more than one protocol: {name} .* and .*Expected one"
+    with pytest.raises(ValueError, match=told):
+        method_tables.read(file)
+
+
 @pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
 def test_the_page_tells_what_is_kept(kept):
     name = kept.stem.removeprefix("tables_")
     text = method_tables.PAGE.read_text(encoding="utf-8")
-    assert method_tables.section(name, json.loads(kept.read_text())) in text
+    assert method_tables.section(name, method_tables.read(kept)) in text
     for picture in re.findall(rf"images/methods_{name}_\w+\.png", text):
         assert (method_tables.PAGE.parent / picture).exists()

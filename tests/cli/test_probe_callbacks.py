@@ -7,6 +7,7 @@ import pytest
 
 from cpc_keras.cli.probe_callbacks import NUM_PROBED, probe_callbacks
 from cpc_keras.data import ImageData, Splits
+from cpc_keras.methods import METHODS
 from cpc_keras.training import Recipe
 
 RECIPE = Recipe(batch_size=8)
@@ -45,6 +46,16 @@ EVERYTHING = ["CollapseMonitor", "MutualInformation", "KNNProbe", "LinearProbe"]
 )
 def test_a_run_gets_the_probes_that_its_data_allow(splits, recipe, expected):
     assert names(splits, recipe) == [*expected, "ImprovementMonitor"]
+
+
+def test_the_bound_is_measured_of_methods_that_have_one():
+    splits = Splits(data(30, "none"), data(20))
+    found = {
+        method
+        for method in METHODS
+        if "MutualInformation" in names(splits, dataclasses.replace(RECIPE, method=method))
+    }
+    assert found == {"cpc", "cpc_v1", "cpc_v2", "cpc_pair", "simclr"}
 
 
 def test_probes_leave_groups_whole_and_need_two():

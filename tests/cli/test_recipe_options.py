@@ -93,6 +93,11 @@ def test_options_replace_the_file_which_replaces_the_recipe(tmp_path):
     )
 
 
+def test_batches_may_be_without_unlabelled_images():
+    recipe, *_ = choose("--data", "x", "--unlabeled-ratio", 0)
+    assert recipe.unlabeled_ratio == 0
+
+
 def test_every_setting_of_a_recipe_has_an_option():
     names = {parameter.name for parameter in pretrain.params}
     nested = {"model", "optimizer_options"}  # --set

@@ -1,8 +1,11 @@
 """cpc-keras tables: what is measured, kept and told, on tiny made-up images."""
 
+import contextlib
 import dataclasses
 import fcntl
 import json
+import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -21,7 +24,9 @@ from cpc_keras.evaluation import (
     top_k_accuracy,
 )
 from cpc_keras.methods import METHODS
-from cpc_keras.methods.table_rows import Scale, build_row, table_rows
+from cpc_keras.methods.table_rows import OPTIONS, Scale, build_row, table_rows
+
+RESULTS = pathlib.Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def some_data(count, seed):
@@ -114,6 +119,21 @@ def test_every_method_is_a_row_and_has_the_same_encoder():
     assert build_row("pseudo_label", scale, num_classes=10).terms[0].ramp == (20, 100)
 
 
+@pytest.mark.parametrize(
+    ("sides", "stride"),
+    [
+        *(((28, 28), 4), ((32, 32), 4), ((64, 64), 8), ((96, 96), 12)),
+        # An eighth leaves pixels over.
+        *(((30, 30), 3), ((50, 50), 5), ((100, 100), 10), ((28, 30), 2), ((8, 8), 2)),
+    ],
+)
+def test_patches_of_cpc_fill_images_of_any_size_that_they_can(sides, stride):
+    options = OPTIONS["cpc"][1](Scale((*sides, 3), "tiny", num_images=50, num_steps=200))
+    assert (options["patch_stride"], options["patch_size"]) == (stride, 2 * stride)
+    assert not any(side % stride for side in sides)
+    assert max(options["offsets"]) < min(sides) // stride - 1
+
+
 @pytest.fixture(scope="module")
 def splits():
     return Splits(some_data(96, 0), some_data(64, 1))
@@ -169,6 +189,17 @@ def test_other_rates_are_no_further_seeds(splits, tmp_path, monkeypatch):
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
 
 
+def test_rows_that_cannot_be_measured_are_refused_before_others_are(splits, tmp_path):
+    with pytest.raises(ValueError, match="these rows cannot be measured") as caught:
+        compare_methods(splits, tmp_path, plan(only="random,jigsaw,supervised,vat", ratio=2))
+    told = str(caught.value)
+    assert "\njigsaw: The encoder runs over images" in told
+    assert "\nvat: a batch of 16 does not divide into one labelled to 2 unlabelled" in told
+    assert "that is a multiple of 3, such as 15." in told
+    assert told.endswith("leave them out: --only random,supervised.")
+    assert not (tmp_path / "results.json").exists()
+
+
 def test_test_images_need_labels_and_may_have_a_class_of_their_own(splits, tmp_path):
     bare = Splits(splits.train, dataclasses.replace(splits.test, labels=None))
     with pytest.raises(ValueError, match="without labels"):
@@ -205,6 +236,26 @@ def test_a_unit_that_another_process_has_is_left_to_it(splits, tmp_path):
     assert comparison.measure(unit)
 
 
+def test_what_another_process_measured_meanwhile_is_not_measured_again(
+    splits, tmp_path, monkeypatch
+):
+    comparison = module._Comparison(splits, tmp_path, plan(only="random"))
+    (unit,) = comparison.units()
+    lock = module.result_lock
+
+    @contextlib.contextmanager
+    def let_go(path, **options):
+        # Between the first look and the lock.
+        if path.parent.name == "locks":
+            comparison._keep(comparison._settings(unit), {"cells": [], "training": {}})
+        with lock(path, **options) as mine:
+            yield mine
+
+    monkeypatch.setattr(module, "result_lock", let_go)
+    monkeypatch.setattr(module._Comparison, "_features", lambda self, unit: pytest.fail("again"))
+    assert comparison.measure(unit)
+
+
 def test_processes_write_the_tables_one_after_the_other(splits, tmp_path, monkeypatch):
     def draw(found, out):
         with open(tmp_path / "tables.lock") as lock, pytest.raises(BlockingIOError):
@@ -236,6 +287,20 @@ def test_the_learning_rate_is_chosen_by_held_out_labels_of_half_runs(splits, tmp
     assert comparison._rate(module._Unit("supervised", 1, 1.0)) == rate  # of seed 0, kept
 
 
+def test_a_rate_that_diverges_is_the_worst_and_ends_nothing(splits, tmp_path, monkeypatch):
+    def train(self, row, recipe, index):
+        if recipe.learning_rate == 1e3:
+            raise FloatingPointError("The loss is nan")
+        classifier = types.SimpleNamespace(predict=lambda images, **_: np.zeros((len(images), 8)))
+        return types.SimpleNamespace(classifier=classifier), {}
+
+    monkeypatch.setattr(module._Comparison, "_run", train)
+    comparison = module._Comparison(splits, tmp_path, plan(learning_rates=(1e3, 3e-3)))
+    assert comparison._rate(module._Unit("supervised", 0, 1.0)) == 3e-3
+    trials = {e["settings"]["trial"]: e["trial_accuracy"] for e in comparison.found().values()}
+    assert trials[1e3] == 0.0 < trials[3e-3]
+
+
 def test_minutes_become_steps_once_and_for_all(splits, tmp_path, monkeypatch):
     monkeypatch.setattr(module._Comparison, "_seconds_a_step", lambda self, row: 0.5)
     timed = plan(epochs=None, minutes=1.0)
@@ -245,6 +310,33 @@ def test_minutes_become_steps_once_and_for_all(splits, tmp_path, monkeypatch):
     assert comparison._length("cpc") == {"num_epochs": 10, "steps_per_epoch": 12}
     by_steps = module._Comparison(splits, tmp_path, plan(epochs=None, steps=62))
     assert by_steps._length("x") == {"num_epochs": 10, "steps_per_epoch": 6}
+
+
+def test_another_ratio_times_those_rows_anew_that_have_one(splits, tmp_path, monkeypatch):
+    steps = {}
+    for ratio, seconds in ((1, 0.5), (3, 1.0)):
+        monkeypatch.setattr(module._Comparison, "_seconds_a_step", lambda self, row, s=seconds: s)
+        timed = module._Comparison(splits, tmp_path, plan(epochs=None, minutes=1.0, ratio=ratio))
+        rows = ("cpc", "supervised", "vat")
+        steps[ratio] = [timed._length(row)["steps_per_epoch"] for row in rows]
+    assert steps == {1: [12, 12, 12], 3: [12, 12, 6]}
+    # Results that were kept before are found again.
+    timings = [e["settings"]["ratio"] for e in timed.found().values()]
+    assert sorted(timings) == [1, 1, 1, 3]
+
+
+def test_the_names_of_results_stay_what_they_were(splits, tmp_path):
+    kept = json.loads((RESULTS / "tables_cifar10.json").read_text())
+    shown = plan(data="tfds:cifar10", encoder="tiny", batch_size=64, epochs=None, minutes=8.0)
+    comparison = module._Comparison(splits, tmp_path, shown)
+    comparison.common["pixels"] = "a6779f9c6850357c"
+    for key, entry in kept.items():
+        assert module._key(entry["settings"]) == key
+        if "cells" in entry:
+            assert comparison._settings(module._unit_of(entry)) == entry["settings"]
+    (tmp_path / "results.json").write_text(json.dumps(kept))
+    for row, steps in (("cpc", 61), ("supervised", 454), ("vat", 112)):
+        assert comparison._length(row) == {"num_epochs": 10, "steps_per_epoch": steps}
 
 
 @pytest.mark.parametrize(

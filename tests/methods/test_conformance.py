@@ -6,9 +6,9 @@ A row is a small form of a method: its options, and where something cannot hold,
 import dataclasses
 import functools
 import json
+import pathlib
 import subprocess
 import sys
-import typing
 
 import keras
 import numpy as np
@@ -16,12 +16,13 @@ import pytest
 
 import cpc_keras.methods
 from cpc_keras.cli.change_recipe import change_recipe
-from cpc_keras.methods import METHODS, needs_labels
+from cpc_keras.methods import METHODS, model_of, needs_labels
 from cpc_keras.models import PretrainingModel
 from cpc_keras.models.describe import describe
 from cpc_keras.training import Recipe, pretrain
 from cpc_keras.training.checkpoint_schedule import CheckpointSchedule
 
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
 SIDE = 16
 BATCH, CLASSES = 8, 3
 
@@ -112,13 +113,14 @@ def test_every_method_is_in_the_table():
     assert set(ROWS) == set(METHODS), "one line of ROWS for each method of METHODS"
     public = {name for name in METHODS if name != "cpc"}
     assert public <= set(cpc_keras.methods.__all__), "methods/__init__.py exports every method"
-    resumed = {model_of(name) for name in NAMES if ROWS[name].resumed}
-    assert resumed == {model_of(name) for name in NAMES}, "one method of each model is stopped"
+    resumed = {model_of(METHODS[name]) for name in NAMES if ROWS[name].resumed}
+    assert resumed == {model_of(METHODS[name]) for name in NAMES}, "one of each model is stopped"
 
 
-def model_of(name):
-    method = METHODS[name]
-    return method if isinstance(method, type) else typing.get_type_hints(method)["return"]
+def test_every_method_stands_in_the_table_of_the_page_of_methods():
+    page = DOCS.joinpath("methods.md").read_text(encoding="utf-8")
+    table = page.partition("| `--method` |")[2].partition("\n\n")[0]
+    assert {*METHODS} == {*METHODS} & {*table.split("`")}, "a line in docs/methods.md, 'Train one'"
 
 
 def build(name, channels=1, **options):
@@ -215,6 +217,12 @@ def test_held_out_images_are_judged_where_the_model_says_so(name):
     unseen = {**batch(name), "index": 1000 + np.arange(BATCH)}
     found = model.evaluate(unseen, batch_size=BATCH, return_dict=True, verbose=0)
     assert np.isfinite(list(found.values())).all(), "set judges_held_out = False in the model"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_mutual_information_is_logged_where_the_model_says_so(name):
+    logged = [metric.name for metric in shared(name).metrics]
+    assert ("mutual_information" in logged) == model_of(METHODS[name]).bounds_information
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -127,6 +127,15 @@ def test_batches_that_do_not_tell_which_image_is_which_get_an_answer(batches):
             model.evaluate(data, verbose=0)
 
 
+@pytest.mark.parametrize("index", [[0, 1, 2, 16], [-1, 0, 1, 2]])
+def test_an_index_that_is_not_in_the_bank_gets_an_answer(index):
+    model = build()
+    model.compile(optimizer="sgd")
+    told = rf"from 0 to 15.*Received {min(index)} to {max(index)}"
+    with pytest.raises(ValueError, match=told):
+        model.fit({"image": images_of(4), "index": np.array(index)}, verbose=0)
+
+
 def test_codes_are_float32_under_mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -242,9 +242,13 @@ def test_the_seed_of_a_recipe_draws_the_batches_and_flip_mirrors_them(first_batc
 
 @pytest.mark.parametrize(("ratio", "count"), [(1, 4), (3, 2)])
 def test_batches_have_as_many_labels_as_the_ratio_leaves(first_batch, ratio, count):
-    recipe = Recipe(method="supervised", batch_size=8, unlabeled_ratio=ratio)
+    recipe = Recipe(method="pseudo_label", batch_size=8, unlabeled_ratio=ratio)
     found = first_batch(recipe, labels=np.arange(20) % 2, labeled_index=np.arange(10))
     assert (found["label"] >= 0).sum() == count
+    # One that makes nothing of others gets labelled images alone.
+    recipe = dataclasses.replace(recipe, method="supervised")
+    found = first_batch(recipe, labels=np.arange(20) % 2, labeled_index=np.arange(10))
+    assert (found["label"] >= 0).all()
 
 
 def test_the_rate_rises_for_the_share_of_the_steps_that_a_recipe_tells():
@@ -284,6 +288,13 @@ def test_s4l_recipes_count_passes_over_the_labelled_images():
         assert recipe.num_epochs * recipe.steps_per_epoch == 100_000
         # 256 labelled images a step.
         assert recipe.batch_size // (1 + recipe.unlabeled_ratio) == 256
+
+
+def test_pseudo_labels_wait_until_the_warm_up_is_over_and_rise_in_the_first_half():
+    recipe = RECIPES["pseudo_label_imagenet"]
+    num_steps = recipe.num_epochs * recipe.steps_per_epoch
+    first, last = recipe.model["ramp"]
+    assert recipe.warmup * num_steps < first == num_steps // 10 and last == num_steps // 2
 
 
 def test_weights_that_a_callback_puts_back_at_the_end_are_those_of_the_run(tmp_path):

@@ -28,12 +28,6 @@ def test_shapes_are_known_before_there_is_a_batch():
     assert tuple(labels.shape) == (None, 4) and labels.dtype == "int32"
 
 
-def test_pixels_are_not_rounded_under_mixed_precision():
-    images = np.random.default_rng(0).uniform(0, 255, (2, 4, 4, 1)).astype("float32")
-    tiles, _ = Rotations(dtype="mixed_bfloat16")(images)
-    np.testing.assert_array_equal(np.asarray(tiles)[:, 0, 0], images)
-
-
 @pytest.mark.parametrize("shape", [(2, 4, 6, 1), (4, 4, 1)])
 def test_images_whose_shape_gives_the_turn_away_are_refused(shape):
     with pytest.raises(ValueError, match="square images"):

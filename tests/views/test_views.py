@@ -1,4 +1,4 @@
-"""Pairs: two augmentations of an image, two frames of a clip."""
+"""Pairs: two augmentations of an image, two frames of a clip; and what holds for all tasks."""
 
 import re
 
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cpc_keras.augmentations import image_augmentation
-from cpc_keras.views import FramePair, TwoViews
+from cpc_keras.layers.dtype_scope import dtype_scope
+from cpc_keras.views import FramePair, JigsawTiles, NeighborPair, Rotations, TwoViews
 
 
 def clips_that_tell_the_time(batch=64, time=7):
@@ -73,3 +74,20 @@ def test_views_without_augmentation_or_of_another_shape_are_refused():
         TwoViews(None)
     with pytest.raises(ValueError, match=r"keep the shape.*\(8, 8, 1\).*\(4, 4, 1\)"):
         TwoViews(keras.layers.RandomCrop(4, 4))(np.zeros((2, 8, 8, 1), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("view", "options"),
+    [
+        (Rotations, {}),
+        (NeighborPair, {"tile_size": 3, "spacing": 4, "seed": 0}),
+        (JigsawTiles, {"tile_size": 3, "spacing": 4, "num_permutations": 6, "seed": 0}),
+    ],
+)
+def test_pixels_of_tasks_are_not_rounded_under_mixed_precision(view, options):
+    images = np.random.default_rng(0).uniform(0, 255, (4, 12, 12, 3)).astype("float32")
+    expected, _ = view(**options)(images)
+    with dtype_scope("mixed_bfloat16"):
+        tiles, _ = view(**options)(images)
+    assert tiles.dtype == "float32"
+    np.testing.assert_array_equal(tiles, expected)
