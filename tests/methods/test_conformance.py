@@ -38,7 +38,7 @@ CPC = {
     # What is drawn anew in every step is not learned by heart in few.
     "patch_augmentation": None,
 }
-DRAWS_VIEWS = "each replica draws its own views"
+DRAWS_VIEWS = "views are drawn for a share of the batch, not for the whole"
 SAME_MODEL = "a CPCModel, as cpc is"
 
 
@@ -85,7 +85,7 @@ ROWS = {
     "vat": Row(
         {**SMALL, "entropy_minimization": True},
         learned=0.7,
-        no_parity="each replica draws its own directions to begin with",
+        no_parity="directions to begin with are drawn for a share of the batch",
         eager=False,
         resumed=True,
     ),
