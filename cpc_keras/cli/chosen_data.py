@@ -127,7 +127,7 @@ class ChosenData:
         found = {run: settings for run in runs if (settings := data_of_run(run))}
         here = place(self.data)
         pretrained = {run: v for run, v in found.items() if _same_data(place(v.data), here)}
-        for run in found.keys() - pretrained.keys():
+        for run in (run for run in found if run not in pretrained):
             click.echo(
                 f"{run} was pre-trained on {found[run].data}: {self.data} is taken for other data, "
                 "of which it has left nothing out.",
